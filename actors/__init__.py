@@ -1,0 +1,22 @@
+"""A small actor kernel on Trio: state that one task owns, reached by messages.
+
+It knows trio and nothing else of ours, and is useful without the rest.
+"""
+
+from .actor import Actor
+from .errors import ActorGone, MailboxFull
+from .mailbox import Mailbox
+from .reply import Ask, Reply
+from .supervisor import Restart, RestartLimit, Supervisor
+
+__all__ = [
+    "Actor",
+    "ActorGone",
+    "Ask",
+    "Mailbox",
+    "MailboxFull",
+    "Reply",
+    "Restart",
+    "RestartLimit",
+    "Supervisor",
+]

@@ -1,0 +1,78 @@
+"""A question and its answer.
+
+A question is a message that derives from `Ask[T]` and so carries a `Reply[T]`. The rules:
+
+- A reply is given once; what comes later is ignored, so an asker who went away harms nobody.
+- An asker who is cancelled before the answer marks the reply `cancelled`; the actor then skips the
+  message: a call that raises `Cancelled` has not happened.
+- An answer that has been given always arrives: there is no cancellation after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+import outcome
+import trio
+
+T = TypeVar("T")
+
+
+class Reply(Generic[T]):
+    """The place for one answer: one task waits for it, the actor gives it."""
+
+    __slots__ = ("_asker", "_outcome", "cancelled")
+
+    def __init__(self) -> None:
+        self._outcome: outcome.Outcome[T] | None = None
+        self._asker: trio.lowlevel.Task | None = None
+        self.cancelled = False
+
+    @property
+    def given(self) -> bool:
+        """Whether there is an answer, or nobody any more who waits for one."""
+        return self.cancelled or self._outcome is not None
+
+    def send(self, value: T) -> None:
+        """Answer; ignored when the answer was given before or the asker has gone."""
+        if not self.given:
+            self._give(outcome.Value(value))
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, which is raised in the asker; ignored like `send`."""
+        if not self.given:
+            self._give(outcome.Error(error))
+
+    def _give(self, answer: outcome.Outcome[T]) -> None:
+        self._outcome = answer
+        if self._asker is not None:
+            trio.lowlevel.reschedule(self._asker)
+            self._asker = None
+
+    async def wait(self) -> T:
+        """Wait for the answer: returns it, or raises the error it is."""
+        if self._outcome is None:
+            self._asker = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._withdraw)
+        return cast("outcome.Outcome[T]", self._outcome).unwrap()
+
+    def _withdraw(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        self._asker = None
+        self.cancelled = True
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+@attrs.frozen
+class Ask(Generic[T]):
+    """Base of every question; `T` is the type of its answer.
+
+    >>> @attrs.frozen
+    ... class Count(Ask[int]):
+    ...     room: str
+
+    A question is asked once: make a new one for each `ask`.
+    """
+
+    reply: Reply[T] = attrs.field(factory=Reply, init=False, repr=False, eq=False)

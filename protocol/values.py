@@ -1,0 +1,175 @@
+"""What an event's arguments may be, and their JSON.
+
+Out: None, bool, int, float, str, bytes-like, list, tuple, dict with str keys, aware datetime
+(ISO 8601 with milliseconds and `Z`, as `Date` has it), attrs classes, dataclasses and msgspec
+Structs, anywhere inside. NaN and infinities become null, as `JSON.stringify` makes them. bytes-like
+values become placeholders, and their bytes attachments, in the order they stand in.
+
+In: what JSON gives. JavaScript writes half an emoji as a lone surrogate escape; it comes in as
+U+FFFD. Nesting deeper than `MAX_DEPTH` is an error of the peer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import msgspec
+import orjson
+
+from .errors import ProtocolError
+
+MAX_DEPTH = 100  # no honest payload comes near it; deep nesting is how parsers are attacked
+MAX_INT = 2**53 - 1  # what a JavaScript number holds exactly
+
+_OPTIONS = (
+    orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+def dumps(value: Any, *, lead: int = 0) -> tuple[bytes, list[bytes]]:
+    """Return the JSON of `value` and its attachments.
+
+    Raises `TypeError` or `ValueError` with the path of what cannot be sent, as in
+    `args[0].user.when`. `lead` is how many values stand before the arguments (an event's name).
+    """
+    attachments: list[bytes] = []
+
+    def default(inner: Any) -> Any:
+        if isinstance(inner, bytes | bytearray | memoryview):
+            attachments.append(bytes(inner))
+            return {"_placeholder": True, "num": len(attachments) - 1}
+        return _plain(inner)
+
+    try:
+        return orjson.dumps(value, default, _OPTIONS), attachments
+    except orjson.JSONEncodeError as error:
+        raise _explain(value, lead) or TypeError(str(error)) from None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for `value`, one level deep; raises TypeError or ValueError."""
+    match value:
+        case dt.datetime():
+            if value.tzinfo is None:
+                raise ValueError("a datetime without a time zone; give it one (datetime.UTC?)")
+            utc = value.astimezone(dt.UTC)
+            return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case msgspec.Struct():
+            return msgspec.structs.asdict(value)
+        case _ if attrs.has(type(value)):
+            return attrs.asdict(value, recurse=False)
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    for base in (str, int, float, list, tuple, dict):
+        if isinstance(value, base):  # a subclass goes out as what it is based on
+            return base(value)  # type: ignore[call-overload]  # each takes its own kind
+    raise TypeError(f"{type(value).__name__} cannot be sent")
+
+
+def _explain(value: Any, lead: int) -> Exception | None:
+    """Find what orjson refused; return the error with its path."""
+    for path, error in _faults(value[lead:] if lead else value, "", 0):
+        return type(error)(f"args{path}: {error}")
+    return None
+
+
+def _faults(value: Any, path: str, depth: int) -> Iterator[tuple[str, Exception]]:
+    if depth > 2 * MAX_DEPTH:
+        yield path, ValueError("nested too deeply, or within itself")
+        return
+    match value:
+        case None | bool() | bytes() | bytearray() | memoryview():
+            return
+        case int():
+            if abs(value) > MAX_INT:
+                yield path, ValueError(f"{value} is beyond ±(2^53 - 1), what JavaScript can hold")
+        case float():
+            return
+        case str():
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                yield path, ValueError("a lone surrogate is no text")
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                yield from _faults(inner, f"{path}[{index}]", depth + 1)
+        case dict():
+            for key, inner in value.items():
+                if type(key) is not str:
+                    yield path, TypeError(f"the key {key!r} is {type(key).__name__}, expected str")
+                else:
+                    yield from _faults(key, f"{path}.{key}", depth + 1)
+                    yield from _faults(inner, f"{path}.{key}", depth + 1)
+        case _:
+            try:
+                plain = _plain(value)
+            except (TypeError, ValueError) as error:
+                yield path, error
+            else:
+                yield from _faults(plain, path, depth + 1)
+
+
+def loads(text: str) -> Any:
+    """Read JSON from a peer; raises `ProtocolError`."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        mended = _LONE_SURROGATE.sub(_replacement, text)
+        if mended == text:
+            raise ProtocolError(f"expected JSON: {error}") from None
+        try:
+            value = orjson.loads(mended)
+        except orjson.JSONDecodeError as second:
+            raise ProtocolError(f"expected JSON: {second}") from None
+    # The brackets bound the depth, and counting them is nothing beside measuring it.
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+        raise ProtocolError(f"expected JSON nested at most {MAX_DEPTH} deep")
+    return value
+
+
+# Escapes, in this order: a whole pair, half of one, any other. `\\` is one of the last, so that
+# what it escapes is never taken for an escape itself.
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    r"|\\.",
+    re.DOTALL,
+)
+
+
+def _replacement(match: re.Match[str]) -> str:
+    return "\\ufffd" if match["half"] else match[0]
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is list or type(inner) is dict
+        ]
+        if not level:
+            return False
+    return True
+
+
+def fill_placeholders(value: Any, attachments: list[bytes]) -> Any:
+    """Return `value` with each attachment in its place; raises `ProtocolError`."""
+    if type(value) is list:
+        return [fill_placeholders(inner, attachments) for inner in value]
+    if type(value) is not dict:
+        return value
+    if value.get("_placeholder") is not True:
+        return {key: fill_placeholders(inner, attachments) for key, inner in value.items()}
+    number = value.get("num")
+    if type(number) is not int or not 0 <= number < len(attachments):
+        raise ProtocolError(f"expected a placeholder of {len(attachments)}, saw {number!r}")
+    return attachments[number]

@@ -1,0 +1,146 @@
+"""Websocket frames, as far as they carry our messages (RFC 6455).
+
+Out: a message's frame, unmasked, made once and shared by all who get it.
+
+In: `FrameSplitter` takes whole, unfragmented data frames out of the byte stream. All other bytes
+(control frames, fragments, frames that are too large or broken in any way) are passed on to a
+websocket library, which keeps the RFC. The two kinds come in the order of the wire, and a message
+the library assembles must be handled before the frames behind it: `Passed.ends_message` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_TEXT, _BINARY, _CONTINUATION = 0x1, 0x2, 0x0
+_FIN = 0x80
+_MASKED = 0x80
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return the frame of a text message; `payload` is UTF-8."""
+    return _header(_FIN | _TEXT, len(payload)) + payload
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return the frame of a binary message."""
+    return _header(_FIN | _BINARY, len(payload)) + payload
+
+
+def _header(first: int, size: int) -> bytes:
+    if size < 126:
+        return bytes((first, size))
+    if size < 1 << 16:
+        return bytes((first, 126)) + size.to_bytes(2, "big")
+    return bytes((first, 127)) + size.to_bytes(8, "big")
+
+
+class Passed(NamedTuple):
+    """Bytes for the websocket library; `ends_message`: with them it has a whole data message."""
+
+    data: bytes
+    ends_message: bool = False
+
+
+class FrameSplitter:
+    """Splits one client's byte stream, after the handshake, into messages and `Passed` bytes."""
+
+    __slots__ = ("_buffer", "_ends_message", "_fragmented", "_max_size", "_passing")
+
+    def __init__(self, max_size: int) -> None:
+        """`max_size`: the largest payload, in bytes, that is taken as a message."""
+        self._max_size = max_size
+        self._buffer = b""
+        self._passing = 0  # so many bytes of the current frame are still to be passed on
+        self._ends_message = False  # whether that frame ends a message
+        self._fragmented = False  # whether a fragmented message is open
+
+    def feed(self, data: bytes) -> Iterator[str | bytes | Passed]:
+        """Yield what `data` completes. Finish the iteration before feeding more."""
+        buffer = self._buffer + data if self._buffer else data
+        start, end = 0, len(buffer)
+        while start < end:
+            if self._passing:
+                taken = buffer[start : start + self._passing]
+                start += len(taken)
+                self._passing -= len(taken)
+                yield Passed(taken, self._ends_message and not self._passing)
+                continue
+            if (head := _Head.read(buffer, start)) is None:
+                break
+            if not self._is_ours(head):
+                self._pass_on(head)
+                continue
+            stop = start + head.size + head.payload
+            if stop > end:
+                break
+            body = start + head.size
+            payload = _unmasked(buffer[body:stop], buffer[body - 4 : body])
+            if head.first & 0x0F == _BINARY:
+                start = stop
+                yield payload
+            elif (text := _decoded(payload)) is not None:
+                start = stop
+                yield text
+            else:
+                self._pass_on(head)  # let the library refuse it
+        self._buffer = buffer[start:]
+
+    def _is_ours(self, head: _Head) -> bool:
+        return (
+            head.first in (_FIN | _TEXT, _FIN | _BINARY)
+            and head.masked
+            and head.payload <= self._max_size
+            and not self._fragmented
+        )
+
+    def _pass_on(self, head: _Head) -> None:
+        self._passing = head.size + head.payload
+        is_data = head.first & 0x0F in (_TEXT, _BINARY, _CONTINUATION)
+        is_final = bool(head.first & _FIN)
+        self._ends_message = is_data and is_final
+        if is_data:
+            self._fragmented = not is_final
+
+
+class _Head(NamedTuple):
+    """A frame's header: its first byte, its own size, whether it is masked, its payload's size."""
+
+    first: int
+    size: int
+    masked: bool
+    payload: int
+
+    @classmethod
+    def read(cls, buffer: bytes, start: int) -> _Head | None:
+        """Read the header at `start`, or return None when it is not whole yet."""
+        available = len(buffer) - start
+        if available < 2:
+            return None
+        first, second = buffer[start], buffer[start + 1]
+        masked = bool(second & _MASKED)
+        payload = second & 0x7F
+        extended = {126: 2, 127: 8}.get(payload, 0)
+        size = 2 + extended + 4 * masked
+        if available < size:
+            return None
+        if extended:
+            payload = int.from_bytes(buffer[start + 2 : start + 2 + extended], "big")
+        return cls(first, size, masked, payload)
+
+
+def _unmasked(payload: bytes, mask: bytes) -> bytes:
+    # One big exclusive-or is the fastest way without C: 0.4 µs for 100 bytes, 12 µs for 10 kB.
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(
+        size, "little"
+    )
+
+
+def _decoded(payload: bytes) -> str | None:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return None
