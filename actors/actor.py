@@ -93,7 +93,7 @@ class Actor(Generic[M]):
         message: M | None = first
         while message is not None:
             self._taken.append(message)
-            if not (isinstance(message, Ask) and message.reply.cancelled):
+            if not (isinstance(message, Ask) and message.withdrawn):
                 self.receive(message)
             if len(self._taken) == TURN_LIMIT:
                 break

@@ -11,7 +11,7 @@ A question is a message that derives from `Ask[T]` and so carries a `Reply[T]`. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import attrs
 import outcome
@@ -72,7 +72,15 @@ class Ask(Generic[T]):
     ... class Count(Ask[int]):
     ...     room: str
 
-    A question is asked once: make a new one for each `ask`.
+    A question is asked once: make a new one for each `ask`. One that is `binding` is handled even
+    when its asker was cancelled meanwhile: then only the waiting was cancelled.
     """
 
+    binding: ClassVar[bool] = False
+
     reply: Reply[T] = attrs.field(factory=Reply, init=False, repr=False, eq=False)
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether its asker was cancelled before its turn, so that it has not been asked."""
+        return self.reply.cancelled and not self.binding

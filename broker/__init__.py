@@ -1,0 +1,41 @@
+"""atrio: a Socket.IO server on Trio, whose rooms are actors with a promised order.
+
+>>> from broker import Broker
+>>> broker = Broker()
+>>> @broker.on("message")
+... async def message(socket, text):
+...     await broker.emit("message", text)
+>>> broker.run("127.0.0.1", 3000)
+"""
+
+from .broker import Broker
+from .errors import (
+    BrokerNotRunning,
+    ConnectError,
+    EventError,
+    JoinRefused,
+    SocketDisconnected,
+)
+from .handlers import NO_ACK
+from .messages import Delivery
+from .namespace import Namespace
+from .options import Options
+from .reasons import DisconnectReason
+from .server import Address
+from .socket import Socket
+
+__all__ = [
+    "NO_ACK",
+    "Address",
+    "Broker",
+    "BrokerNotRunning",
+    "ConnectError",
+    "Delivery",
+    "DisconnectReason",
+    "EventError",
+    "JoinRefused",
+    "Namespace",
+    "Options",
+    "Socket",
+    "SocketDisconnected",
+]

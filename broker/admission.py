@@ -1,0 +1,95 @@
+"""From a CONNECT packet to a connected socket: middleware, admission, connection hooks."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+import trio
+
+from actors import ActorGone
+from protocol.socketio import Packet, PacketType
+
+from .encoded import Encoded, encoded_packet
+from .errors import ConnectError, unwrapped
+from .handlers import Handler
+from .messages import Admit
+from .reasons import DisconnectReason
+from .socket import Socket
+
+logger = logging.getLogger("atrio.socket")
+
+
+def refusal(namespace: str, message: str, data: Any = None) -> Encoded:
+    """Return the packet that tells a client that it may not enter."""
+    content = {"message": message} if data is None else {"message": message, "data": data}
+    return encoded_packet(Packet(PacketType.CONNECT_ERROR, namespace, content))
+
+
+async def admit(socket: Socket) -> Encoded | None:
+    """Let a socket in, and handle its events for a while; or return what refuses it.
+
+    Whatever becomes of it, nothing of it is left behind.
+    """
+    admitted = False
+    refused: ConnectError | None = None
+    try:
+        with socket.scope:
+            refused = await _pass_middleware(socket)
+            if refused is None:
+                admitted = await _enter(socket)
+    finally:
+        if not admitted:
+            socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
+            await socket.forget()
+    if admitted:
+        await socket.events.open()
+    elif refused is not None:
+        return refusal(socket.namespace.name, refused.message, refused.data)
+    return None
+
+
+async def _enter(socket: Socket) -> bool:
+    """Be connected, in the namespace's turn; False when the client has gone meanwhile."""
+    admitted = False
+    with trio.CancelScope(shield=True), suppress(ActorGone):  # done within a turn, and then true
+        admitted = await socket.namespace.running("connect").ask(Admit(socket))
+    return admitted
+
+
+async def _pass_middleware(socket: Socket) -> ConnectError | None:
+    """Run the namespace's middleware in order; return the refusal of the first that refuses."""
+    limit = socket.namespace.options.middleware_timeout
+    try:
+        with trio.fail_after(limit):
+            for middleware in socket.namespace.handlers.middleware:
+                refused = await _refusal_by(middleware, socket)
+                if refused is not None:
+                    return refused
+    except trio.TooSlowError:
+        logger.warning(
+            "%s: the middleware of socket %s took longer than middleware_timeout=%g s",
+            socket.namespace,
+            socket.id,
+            limit,
+        )
+        return ConnectError("the server took too long to decide")
+    return None
+
+
+async def _refusal_by(middleware: Handler, socket: Socket) -> ConnectError | None:
+    try:
+        await middleware.function(socket)
+    except Exception as raised:
+        error = unwrapped(raised)
+        if isinstance(error, ConnectError):
+            return error
+        logger.exception(
+            "%s: the middleware %s failed for socket %s",
+            socket.namespace,
+            middleware.name,
+            socket.id,
+        )
+        return ConnectError("internal error")
+    return None

@@ -1,0 +1,202 @@
+"""The broker: Socket.IO on top of the engine, and what a program that embeds it holds.
+
+>>> broker = Broker()
+>>> @broker.on("message")
+... async def message(socket, text):
+...     await broker.to("general").emit("message", text)
+>>> broker.run("127.0.0.1", 3000)
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, overload
+
+import trio
+
+from actors import Supervisor
+
+from .handlers import F, Handlers
+from .home import Home, Rooms
+from .life import Life
+from .multiplexer import Multiplexer
+from .namespace import Check, DynamicNamespace, Namespace
+from .namespace_actor import NamespaceActor
+from .options import Options
+from .server import Server
+from .session import Receiver, Session
+from .socket import Socket
+from .statistics import Statistics, count_tasks
+from .target import Everybody, Target
+from .test_client import TestClient, connected_client
+
+logger = logging.getLogger("atrio.broker")
+
+
+class Broker(Server, Everybody):
+    """A Socket.IO server: `Broker()`, `Broker(ping_interval=10)` or `Broker(Options(...))`.
+
+    `async with broker:` is its life: it owns every namespace, room and session. `serve` opens it
+    when it is not open. As a target, and for handlers, it means the namespace `/`.
+    """
+
+    options: Options
+
+    def __init__(self, options: Options | None = None, /, **changes: Any) -> None:
+        """Take `Options`, or the ones to change by name; raises TypeError or ValueError."""
+        super().__init__()
+        if options is not None and changes:
+            raise TypeError("expected Options, or options by name, saw both")
+        self.options = options or Options(**changes)
+        self._namespaces: dict[str, Namespace] = {}
+        self._dynamic: list[DynamicNamespace] = []
+        self._children: set[str] = set()  # namespaces that came to be in this life
+        self._supervisor: Supervisor | None = None
+        self._main = self.of("/")
+
+    # Namespaces.
+
+    @overload
+    def of(self, name: str) -> Namespace: ...
+    @overload
+    def of(self, name: re.Pattern[str] | Check) -> DynamicNamespace: ...
+    def of(self, name: str | re.Pattern[str] | Check) -> Namespace | DynamicNamespace:
+        """Return a namespace, which is created if need be; `"chat"` means `"/chat"`.
+
+        A pattern (searched for in the name) or an `async def check(name, auth) -> bool` gives
+        namespaces that come to be when a client asks for them, in order of registration.
+        """
+        if not isinstance(name, str):
+            dynamic = DynamicNamespace(name)
+            self._dynamic.append(dynamic)
+            return dynamic
+        name = name if name.startswith("/") else f"/{name}"
+        if "," in name:
+            raise ValueError(f"a namespace's name holds no comma, saw {name!r}")
+        namespace = self._namespaces.get(name)
+        if namespace is None:
+            for dynamic in self._dynamic:
+                if isinstance(dynamic.fits, re.Pattern) and dynamic.fits.search(name):
+                    return self._add(dynamic.child(name, self.options))
+            namespace = self._add(Namespace(name, self.options, Handlers()))
+        return namespace
+
+    def _add(self, namespace: Namespace) -> Namespace:
+        self._namespaces[namespace.name] = namespace
+        if self._supervisor is not None:
+            self._start(namespace, self._supervisor)
+        return namespace
+
+    def known(self, name: str) -> Home | None:
+        """Return the namespace if it exists."""
+        return self._namespaces.get(name)
+
+    async def found(self, name: str, auth: dict[str, Any]) -> Home | None:
+        """Return the namespace, or the one that comes to be for this client, or None."""
+        for dynamic in self._dynamic:
+            if await self._fits(dynamic, name, auth):
+                if name not in self._namespaces:  # another client may have been quicker
+                    self._children.add(name)
+                    self._add(dynamic.child(name, self.options))
+                break
+        return self._namespaces.get(name)
+
+    async def _fits(self, dynamic: DynamicNamespace, name: str, auth: dict[str, Any]) -> bool:
+        if isinstance(dynamic.fits, re.Pattern):
+            return dynamic.fits.search(name) is not None
+        try:
+            with trio.fail_after(self.options.middleware_timeout):
+                return await dynamic.fits(name, auth) is True
+        except Exception:
+            logger.exception("the check of namespace %r by %r failed", name, dynamic.fits)
+            return False
+
+    # The namespace `/`.
+
+    def on(self, event: str, function: F | None = None) -> Any:
+        """Register a handler or hook of the namespace `/`; as `Namespace.on`."""
+        return self._main.on(event, function)
+
+    def use(self, function: F) -> F:
+        """Register connect middleware of the namespace `/`; as `Namespace.use`."""
+        return self._main.use(function)
+
+    @property
+    def sockets(self) -> Mapping[str, Socket]:
+        """The connected sockets of the namespace `/`; as `Namespace.sockets`."""
+        return self._main.sockets
+
+    @property
+    def rooms(self) -> Rooms:
+        """The rooms of the namespace `/`; as `Namespace.rooms`."""
+        return self._main.rooms
+
+    def _target(self) -> Target:
+        return self._main._target()
+
+    # Its life.
+
+    def _receiver(self, session: Session) -> Receiver:
+        return Multiplexer(session, self, self.options)
+
+    async def _keep(self, life: Life, *, task_status: trio.TaskStatus[None]) -> None:
+        """Keep the actors, as long as there are sessions."""
+        async with Supervisor() as supervisor:
+            self._supervisor = supervisor
+            try:
+                for namespace in self._namespaces.values():
+                    self._start(namespace, supervisor)
+                task_status.started()
+                await life.deserted.wait()
+            finally:
+                self._supervisor = None
+                for namespace in self._namespaces.values():
+                    namespace.actor = None
+                for name in self._children:
+                    del self._namespaces[name]
+                self._children.clear()
+                supervisor.nursery.cancel_scope.cancel()
+
+    def _start(self, namespace: Namespace, supervisor: Supervisor) -> None:
+        namespace.actor = NamespaceActor(namespace.name, supervisor)
+        supervisor.start_soon(namespace.actor.run, name=f"namespace {namespace.name}")
+
+    def test_client(
+        self, namespace: str = "/", *, auth: dict[str, Any] | None = None
+    ) -> AbstractAsyncContextManager[TestClient]:
+        """Connect a client in memory, for tests: no port, but the real codec and the real gateway.
+
+        `async with broker.test_client("/chat", auth={…}) as client:`. Raises `ConnectError` when
+        it is refused. The client has left, and its hooks have run, when the block is left.
+        """
+        return connected_client(self, self.options, namespace, auth)
+
+    def statistics(self) -> Statistics:
+        """Return what there is now, on this node; zeros when the broker does not run."""
+        if self._life is None or self._supervisor is None:
+            return Statistics()
+        services = self._life.services
+        actors = [space.actor for space in self._namespaces.values() if space.actor is not None]
+        rooms = [room for actor in actors for room in actor.rooms.values()]
+        sockets = [
+            socket for space in self._namespaces.values() for socket in space.sockets.values()
+        ]
+        sessions = services.sessions.values()
+        return Statistics(
+            connections=len(sessions),
+            sockets=len(sockets),
+            namespaces=len(actors),
+            rooms=sum(1 for room in rooms if room.members),
+            memberships=sum(len(room.members) for room in rooms),
+            tasks=count_tasks(self._supervisor.nursery) + self._life.count_tasks(),
+            pending_acks=sum(sock.pending_acks for sock in sockets),
+            mailbox_messages=sum(len(actor.mailbox) for actor in actors)
+            + sum(len(room.mailbox) for room in rooms),
+            outbox_bytes=sum(session.outbox.bytes for session in sessions),
+            outbox_packets=sum(session.outbox.packets for session in sessions),
+            dropped=services.tally.dropped,
+            slow_disconnects=services.tally.slow_disconnects,
+        )

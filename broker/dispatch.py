@@ -1,0 +1,70 @@
+"""A client's event and its handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import trio
+
+from .errors import EventError
+from .handlers import NO_ACK, Handler
+
+
+@attrs.frozen
+class Call:
+    """A handler, and what comes before the client's arguments: the socket, or nothing."""
+
+    handler: Handler
+    lead: tuple[object, ...] = ()
+
+
+async def answer_of(calls: Iterable[Call], args: list[Any], timeout: float | None) -> Any:
+    """Call the handlers one after the other; return the first answer that is not None.
+
+    Raises `EventError` for a client's wrong number of arguments, trio.TooSlowError when one takes
+    more than `timeout` seconds, and whatever a handler raises.
+    """
+    answer: Any = None
+    for call in calls:
+        handler = call.handler
+        if not handler.takes(len(call.lead) + len(args)):
+            raise EventError("bad_arguments", _expected(call, len(args)))
+        if timeout is None:
+            value = await handler.function(*call.lead, *args)
+        else:
+            with trio.fail_after(timeout):
+                value = await handler.function(*call.lead, *args)
+        if answer is None:
+            answer = value
+    return answer
+
+
+def _expected(call: Call, count: int) -> str:
+    least = max(0, call.handler.least - len(call.lead))
+    most = call.handler.most - len(call.lead)
+    if least == most:
+        expected = f"{least}"
+    elif most == float("inf"):
+        expected = f"at least {least}"
+    else:
+        expected = f"{least} to {most:g}"
+    return f"expected {expected} argument{'' if expected == '1' else 's'}, got {count}"
+
+
+def ack_values(answer: Any) -> list[Any] | None:
+    """Return what an answer is on the wire: a tuple is several values, None none; None: no ack."""
+    if answer is NO_ACK:
+        return None
+    if answer is None:
+        return []
+    return list(answer) if isinstance(answer, tuple) else [answer]
+
+
+def ack_error(error: EventError) -> list[Any]:
+    """Return the ack that tells a client of its error."""
+    described: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        described["data"] = error.data
+    return [{"error": described}]

@@ -1,0 +1,68 @@
+"""What is pushed to clients: encoded once, shared by all who get it.
+
+An `Encoded` is one event (or control packet) in both wire forms: websocket frames, made at once
+since nearly everybody has them, and the polling form, made when a poll asks. Attachments lie
+directly behind their event in the same bytes, so nothing can get between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocol import engineio, socketio, websocket
+
+
+class Encoded:
+    """One event or control packet. `wire`: its websocket frames; `packets`: how many they are."""
+
+    __slots__ = ("_attachments", "_text", "packets", "wire")
+
+    def __init__(self, text: bytes | None, attachments: Sequence[bytes] = ()) -> None:
+        """`text`: an Engine.IO packet (None: there are only attachments)."""
+        self._text = text
+        self._attachments = attachments
+        self.packets = (text is not None) + len(attachments)
+        frames = [] if text is None else [websocket.text_frame(text)]
+        frames += [websocket.binary_frame(data) for data in attachments]
+        self.wire = b"".join(frames) if len(frames) > 1 else frames[0]
+
+    @property
+    def payload(self) -> bytes:
+        """The packets as a polling response holds them."""
+        binary = map(engineio.binary_in_payload, self._attachments)
+        text = () if self._text is None else (self._text,)
+        return engineio.SEPARATOR.join((*text, *binary))
+
+
+class Batch(Encoded):
+    """Several events that are pushed together, in order."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: Sequence[Encoded]) -> None:
+        self._events = events
+        self.wire = b"".join([event.wire for event in events])
+        self.packets = sum(event.packets for event in events)
+
+    @property
+    def payload(self) -> bytes:
+        """The packets as a polling response holds them."""
+        return engineio.SEPARATOR.join(event.payload for event in self._events)
+
+
+def encoded_message(message: str | bytes) -> Encoded:
+    """Return an Engine.IO message."""
+    if isinstance(message, bytes):
+        return Encoded(None, (message,))
+    return Encoded(b"4" + message.encode())
+
+
+def encoded_packet(packet: socketio.Packet) -> Encoded:
+    """Return a Socket.IO packet; raises TypeError or ValueError for what cannot be sent."""
+    text, attachments = socketio.encode(packet)
+    return Encoded(b"4" + text, attachments)
+
+
+CLOSE = Encoded(b"1")
+PING = Encoded(b"2")
+NOOP = Encoded(b"6")

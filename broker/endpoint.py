@@ -1,0 +1,257 @@
+"""The Engine.IO endpoint: which session does this request belong to, or why none.
+
+The order of the checks is engine.io's (`server.ts`, `verify`): transport, origin, session, the
+session's transport, method, upgrade, protocol version.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from protocol import engineio
+
+from .http import HttpConnection, Request, Response
+from .life import Life
+from .origins import check_origin, cors_headers, preflight_headers
+from .polling import Answer, PollingTransport
+from .reasons import DisconnectReason
+from .refusals import (
+    BAD_HANDSHAKE_METHOD,
+    BAD_REQUEST,
+    SESSION_UNKNOWN,
+    TRANSPORT_UNKNOWN,
+    UNSUPPORTED_VERSION,
+    Refused,
+)
+from .session import Receiver, Session
+from .upgrade import Upgrade
+from .websocket import WebSocketTransport
+
+logger = logging.getLogger("atrio.gateway")
+
+_OLD_CLIENT = (
+    "this client speaks EIO=3 (Socket.IO 1.x or 2.x); atrio speaks Engine.IO protocol 4: use a "
+    "Socket.IO client 3.x or 4.x (for JavaScript, socket.io-client 4)"
+)
+
+
+class Endpoint:
+    """Engine.IO over HTTP and websocket, for one life of an engine."""
+
+    def __init__(self, life: Life, receiver: Callable[[Session], Receiver]) -> None:
+        self._life = life
+        self._services = life.services
+        self._receiver = receiver
+        self._options = life.services.options
+
+    def owns(self, request: Request) -> bool:
+        """Whether the request is for this endpoint, with or without the trailing slash."""
+        return request.path in (self._options.path, self._options.path.rstrip("/"))
+
+    async def serve_http(self, http: HttpConnection, request: Request) -> Response | None:
+        """Return the answer; None when the client has left before there was one."""
+        headers = cors_headers(request, self._options)
+        try:
+            if request.method == "OPTIONS" and headers:
+                return Response(204, headers={**headers, **preflight_headers(request)})
+            session = self._find(request)
+            match request.method:
+                case "GET" if isinstance(session, bytes):
+                    return _polled(Answer(200, session), headers)
+                case "GET" if session is None:
+                    session = await self._open(request, headers)
+                    return await self._poll(http, session, headers)
+                case "GET" if isinstance(session, Session):
+                    return await self._poll(http, session, headers)
+                case "POST" if isinstance(session, Session):
+                    return await self._post(http, request, session, headers)
+            return Response(405, headers={**headers, "Allow": "GET, POST"})
+        except Refused as refused:
+            return self._refuse(request, refused, headers, upgrading=False)
+
+    async def serve_websocket(self, http: HttpConnection, request: Request) -> Response | None:
+        """Serve a websocket until it ends, and return None; or return the refusal."""
+        try:
+            session = self._find(request)
+            _check_websocket(request)
+        except Refused as refused:
+            return self._refuse(request, refused, {}, upgrading=True)
+        websocket = WebSocketTransport(http.stream, request.head + http.unread(), self._options)
+        if session is None:
+            session = self._new_session(request)
+            await session.run(partial(_carry, session, websocket))
+        elif isinstance(session, Session) and session.can_upgrade:
+            await Upgrade(session, websocket).run(self._options)
+        else:
+            # Node, too, refuses by a closing frame: its clients do not expect an HTTP error here.
+            await websocket.carry(websocket.close, lambda _message: None)
+        return None
+
+    # Checks.
+
+    def _find(self, request: Request) -> Session | bytes | None:
+        """Return the request's session, what it left to say when it ended, or None for a new one.
+
+        Raises `Refused`.
+        """
+        query = request.query
+        transport = query.get("transport")
+        upgrading = "websocket" in request.headers.tokens("upgrade")
+        if transport not in self._options.transports:
+            raise Refused(
+                TRANSPORT_UNKNOWN,
+                f"transport={transport!r}, allowed are transports={self._options.transports}",
+            )
+        check_origin(request, self._options)
+        if (transport == "websocket") != upgrading:
+            raise Refused(BAD_REQUEST, f"transport={transport!r}, but the request says otherwise")
+        if (sid := query.get("sid")) is not None:
+            return self._find_session(sid, query, transport)
+        if request.method != "GET":
+            raise Refused(BAD_HANDSHAKE_METHOD, f"{request.method} without a sid")
+        if query.get("EIO") != engineio.VERSION:
+            hint = _OLD_CLIENT if query.get("EIO") == "3" else ""
+            raise Refused(UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}, expected 4", hint)
+        if self._life.closing.is_set():
+            raise Refused(BAD_REQUEST, "the broker is closing")
+        return None
+
+    def _find_session(self, sid: str, query: dict[str, str], transport: str) -> Session | bytes:
+        session = self._services.sessions.get(sid)
+        if session is not None:
+            session.check_alive()
+        if session is None or session.ended:
+            if transport == "polling" and sid in self._services.farewells:
+                return self._services.farewells.pop(sid)
+            raise Refused(SESSION_UNKNOWN, f"sid={sid!r}")
+        if query.get("EIO", engineio.VERSION) != engineio.VERSION:
+            raise Refused(BAD_REQUEST, "the session speaks EIO=4")
+        if transport == "polling" and not isinstance(session.transport, PollingTransport):
+            raise Refused(BAD_REQUEST, f"session {sid} has gone over to websocket")
+        return session
+
+    def _refuse(
+        self, request: Request, refused: Refused, headers: dict[str, str], *, upgrading: bool
+    ) -> Response:
+        level = logging.WARNING if refused.hint or refused.refusal.status == 403 else logging.INFO
+        logger.log(
+            level,
+            "refused %s %s from %s: %s (%s)%s",
+            request.method,
+            request.target,
+            request.address,
+            refused.refusal.message,
+            refused.why,
+            f"; {refused.hint}" if refused.hint else "",
+        )
+        return refused.refusal.response(upgrading=upgrading, hint=refused.hint, headers=headers)
+
+    # Polling.
+
+    def _new_session(self, request: Request) -> Session:
+        sid = secrets.token_urlsafe(15)  # 20 characters: as long as Node's, all of it random
+        return Session(sid, request.handshake(), self._services, self._receiver)
+
+    async def _open(self, request: Request, headers: dict[str, str]) -> Session:
+        session = self._new_session(request)
+        await self._life.nursery.start(self._run_polling, session)
+        session.open(PollingTransport(session, self._services.timers))
+        if self._options.cookie is not None:
+            headers["Set-Cookie"] = (
+                f"{self._options.cookie}={session.id}; Path=/; HttpOnly; SameSite=Lax"
+            )
+        return session
+
+    async def _run_polling(
+        self, session: Session, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with self._life.held():
+            try:
+                await session.run(session.over, task_status=task_status)
+            except Exception:
+                logger.exception("the session %s failed", session.id)
+
+    async def _poll(
+        self, http: HttpConnection, session: Session, headers: dict[str, str]
+    ) -> Response | None:
+        polling = session.transport
+        assert isinstance(polling, PollingTransport)
+        answers: list[Answer] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_left, http, nursery.cancel_scope)
+            answers.append(await polling.get())
+            nursery.cancel_scope.cancel()
+        if not answers:
+            return None
+        answer = answers[0]
+        size, packets = answer.size, answer.packets
+
+        def sent(*, whole: bool) -> None:
+            if whole:
+                session.outbox.written(size, packets)
+            else:
+                session.close(DisconnectReason.TRANSPORT_ERROR)  # these packets are lost
+
+        return _polled(answer, headers, sent)
+
+    async def _post(
+        self, http: HttpConnection, request: Request, session: Session, headers: dict[str, str]
+    ) -> Response:
+        polling = session.transport
+        assert isinstance(polling, PollingTransport)
+        if request.headers.get("content-type") == "application/octet-stream":
+            session.close(DisconnectReason.TRANSPORT_ERROR)  # protocol 4 has no binary payload
+            return Response(400, headers=headers)
+        limit = self._options.max_http_buffer_size
+        answer = await polling.post(partial(http.read_body, limit))
+        if answer.status == 413:
+            logger.warning(
+                "session %s ends: its client sent more than max_http_buffer_size=%d bytes",
+                session.id,
+                limit,
+            )
+        return Response(answer.status, answer.body, "text/html", headers)
+
+
+def _polled(
+    answer: Answer, headers: dict[str, str], sent: Callable[..., None] | None = None
+) -> Response:
+    return Response(
+        answer.status, answer.body, headers={"Cache-Control": "no-store", **headers}, sent=sent
+    )
+
+
+async def _cancel_when_left(http: HttpConnection, scope: trio.CancelScope) -> None:
+    await http.client_left()
+    scope.cancel()
+
+
+async def _carry(session: Session, websocket: WebSocketTransport) -> None:
+    kept_rules = await websocket.carry(partial(session.open, websocket), session.receive)
+    session.close(
+        DisconnectReason.TRANSPORT_CLOSE if kept_rules else DisconnectReason.TRANSPORT_ERROR
+    )
+
+
+def _check_websocket(request: Request) -> None:
+    """Refuse what is no websocket handshake: trio-websocket would wait for a better one."""
+    headers = request.headers
+    try:
+        key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
+    except binascii.Error:
+        key = b""
+    if (
+        request.method != "GET"
+        or "upgrade" not in headers.tokens("connection")
+        or headers.get("sec-websocket-version") != "13"
+        or len(key) != 16
+        or "host" not in headers
+    ):
+        raise Refused(BAD_REQUEST, "the websocket handshake is incomplete (RFC 6455, section 4.1)")

@@ -1,0 +1,118 @@
+"""What users register: hooks, which only the broker calls, and handlers of clients' events.
+
+The two are separate tables, so a client's event can never run a hook, whatever its name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from protocol.socketio import RESERVED_EVENTS
+
+AsyncFunction: TypeAlias = Callable[..., Awaitable[Any]]
+F = TypeVar("F", bound=AsyncFunction)
+
+# Hooks and what they are called with. On a socket they are called without it, as in Node.
+HOOKS = {
+    "connection": ("socket",),
+    "disconnecting": ("socket", "reason"),
+    "disconnect": ("socket", "reason"),
+    "error": ("socket", "error", "event"),
+}
+_ALIASES = {"connect": "connection"}
+_SOCKET_HOOKS = frozenset({"disconnecting", "disconnect"})
+
+
+class NoAck:
+    """The type of `NO_ACK`."""
+
+    def __repr__(self) -> str:
+        return "NO_ACK"
+
+
+NO_ACK = NoAck()
+"""What a handler returns to send no ack, though the client asked for one."""
+
+
+@attrs.frozen
+class Handler:
+    """An async function, and how many positional arguments it takes."""
+
+    function: AsyncFunction
+    least: int
+    most: float
+
+    @classmethod
+    def of(cls, function: AsyncFunction) -> Handler:
+        """Look at `function`; raises TypeError for one that is not async."""
+        target = function if inspect.isroutine(function) else getattr(function, "func", function)
+        call = target if inspect.isroutine(target) else getattr(target, "__call__", None)  # noqa: B004
+        if not (inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)):
+            raise TypeError(f"expected an `async def` function, saw {function!r}")
+        positional = [
+            parameter
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        variadic = any(
+            parameter.kind is parameter.VAR_POSITIONAL
+            for parameter in inspect.signature(function).parameters.values()
+        )
+        least = sum(parameter.default is parameter.empty for parameter in positional)
+        return cls(function, least, math.inf if variadic else len(positional))
+
+    def takes(self, count: int) -> bool:
+        """Whether it can be called with so many arguments."""
+        return self.least <= count <= self.most
+
+    @property
+    def name(self) -> str:
+        """For logs."""
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+
+class Handlers:
+    """The tables of one namespace, or (`of_socket`) of one socket."""
+
+    def __init__(self, *, of_socket: bool = False) -> None:
+        self._of_socket = of_socket
+        self.hooks: dict[str, list[Handler]] = {}
+        self.events: dict[str, list[Handler]] = {}
+        self.middleware: list[Handler] = []
+
+    def add(self, event: str, function: AsyncFunction) -> None:
+        """Register `function`; raises TypeError or ValueError for what can never be called."""
+        if not isinstance(event, str) or not event:
+            raise TypeError(f"expected an event's name, saw {event!r}")
+        handler = Handler.of(function)
+        hook = self._hook(event)
+        if hook is not None:
+            arguments = HOOKS[hook][self._of_socket :]
+            if not handler.takes(len(arguments)):
+                raise TypeError(
+                    f"the hook {hook!r} is called with ({', '.join(arguments)}); "
+                    f"{handler.name} does not take that"
+                )
+            self.hooks.setdefault(hook, []).append(handler)
+        elif event in RESERVED_EVENTS:
+            raise ValueError(f"{event!r} is reserved: no client can send it")
+        else:
+            self.events.setdefault(event, []).append(handler)
+
+    def _hook(self, event: str) -> str | None:
+        if self._of_socket:
+            return event if event in _SOCKET_HOOKS else None
+        name = _ALIASES.get(event, event)
+        return name if name in HOOKS else None
+
+    def use(self, function: AsyncFunction) -> None:
+        """Register connect middleware, which is called with (socket)."""
+        handler = Handler.of(function)
+        if not handler.takes(1):
+            raise TypeError(f"middleware is called with (socket); {handler.name} is not")
+        self.middleware.append(handler)

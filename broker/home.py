@@ -1,0 +1,68 @@
+"""What sockets know of their namespace: its name, its handlers, its actor while there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .errors import BrokerNotRunning
+from .handlers import Handlers
+from .namespace_actor import NamespaceActor
+from .options import Options
+from .target import Everybody, Target
+
+
+class Rooms(Mapping[str, frozenset[str]]):
+    """The rooms of a namespace on this node: names to the ids of their members; a live view."""
+
+    def __init__(self, actor: NamespaceActor | None) -> None:
+        self._rooms = {} if actor is None else actor.rooms
+
+    def __getitem__(self, name: str) -> frozenset[str]:
+        members = self._rooms[name].members
+        if not members:
+            raise KeyError(name)  # it is about to begin, or to end
+        return frozenset(member.id for member in members)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, room in list(self._rooms.items()) if room.members)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"Rooms({dict(self)!r})"
+
+
+class Home(Everybody):
+    """The namespace of a socket: a target that reaches all its sockets.
+
+    `name` begins with a slash. It outlives the lives of its broker; its sockets and rooms do not.
+    """
+
+    def __init__(self, name: str, options: Options, handlers: Handlers) -> None:
+        self.name = name
+        self.options = options
+        self.handlers = handlers
+        self.actor: NamespaceActor | None = None
+
+    def running(self, what: str) -> NamespaceActor:
+        """Return the actor of this life; raises `BrokerNotRunning`."""
+        if self.actor is None:
+            raise BrokerNotRunning(what)
+        return self.actor
+
+    @property
+    def event_limit(self) -> int:
+        """The largest event that can be emitted, in bytes."""
+        return self.options.max_outbox_bytes
+
+    @property
+    def rooms(self) -> Rooms:
+        """The rooms there are, with the ids of their members; sockets' own ids are not listed."""
+        return Rooms(self.actor)
+
+    def _target(self) -> Target:
+        return Target(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"

@@ -1,0 +1,86 @@
+"""One life of an engine or broker: from `async with` to its end.
+
+Everything that is only true while it runs hangs on the `Life`; handlers and options outlive it.
+Shutting down: nobody new → tell clients → wait, up to `grace` → cancel what is left. Whoever uses
+the life from another task `holds` it, and who opened it leaves last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from .options import EngineOptions
+from .reasons import DisconnectReason
+from .session import Services
+from .statistics import count_tasks
+
+
+class Life:
+    """What a running engine has."""
+
+    nursery: trio.Nursery
+    """Where the sessions live that are longer than their connections: those that poll."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.services = Services(options)
+        self.closing = trio.Event()
+        """Set when it begins to close."""
+        self.deserted = trio.Event()
+        """Set when the last session has gone."""
+        self._idle: set[trio.CancelScope] = set()  # connections that wait for a request
+        self._held: set[trio.CancelScope] = set()
+        self._released = trio.Event()
+        self._released.set()
+
+    @contextmanager
+    def idle(self) -> Iterator[trio.CancelScope]:
+        """Cancel the block as soon as the life is being closed."""
+        with trio.CancelScope() as scope:
+            self._idle.add(scope)
+            try:
+                yield scope
+            finally:
+                self._idle.discard(scope)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the life open for the block, which is cancelled when waiting no longer helps."""
+        with trio.CancelScope() as scope:
+            if not self._held:
+                self._released = trio.Event()
+            self._held.add(scope)
+            try:
+                yield
+            finally:
+                self._held.discard(scope)
+                if not self._held:
+                    self._released.set()
+
+    def shut(self) -> None:
+        """Begin to close; harmless when that has begun."""
+        if self.closing.is_set():
+            return
+        self.closing.set()
+        for scope in self._idle:
+            scope.cancel()
+        for session in list(self.services.sessions.values()):
+            session.close(DisconnectReason.SERVER_SHUTDOWN)
+        self.services.timers.after(self.services.options.grace, self.kill)
+
+    def kill(self) -> None:
+        """Cancel everything that is left."""
+        self.closing.set()
+        self.nursery.cancel_scope.cancel()
+        for scope in (*self._held, *self._idle):
+            scope.cancel()
+
+    def count_tasks(self) -> int:
+        """Return how many tasks the sessions have."""
+        return sum(1 + count_tasks(session.nursery) for session in self.services.sessions.values())
+
+    async def released(self) -> None:
+        """Wait until nobody holds the life."""
+        await self._released.wait()

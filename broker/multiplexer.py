@@ -1,0 +1,173 @@
+"""One session's namespaces: reads Socket.IO packets and hands each to the socket it is for.
+
+A client that breaks the protocol is disconnected: an undecodable packet, a CONNECT_ERROR, a second
+CONNECT for a namespace, a packet for a namespace it is not in. One for a namespace that the server
+has just put it out of is only ignored: the client could not know yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any, Protocol
+
+import attrs
+
+from protocol import ProtocolError
+from protocol.socketio import Decoder, Packet, PacketType
+
+from .admission import admit, refusal
+from .home import Home
+from .options import Options
+from .reasons import DisconnectReason
+from .session import Session
+from .socket import Socket
+from .timers import Timer
+
+logger = logging.getLogger("atrio.session")
+
+
+class Namespaces(Protocol):
+    """Who knows which namespaces there are."""
+
+    def known(self, name: str) -> Home | None:
+        """Return the namespace if it exists already."""
+
+    async def found(self, name: str, auth: dict[str, Any]) -> Home | None:
+        """Return the namespace, which may come to be now, or None."""
+
+
+class Multiplexer:
+    """What lives above one session: its sockets by namespace."""
+
+    def __init__(self, session: Session, namespaces: Namespaces, options: Options) -> None:
+        self._session = session
+        self._namespaces = namespaces
+        self._options = options
+        self._decoder = Decoder()
+        self._size = 0  # of the packet whose attachments still come
+        self._sockets: dict[str, Socket] = {}
+        self._asked: set[str] = set()  # namespaces that are being looked for
+        self._dismissed: set[str] = set()  # namespaces the server has put the client out of
+        self._alone: Timer | None = None
+        self._expect_namespace()
+
+    # What the session calls.
+
+    def receive(self, message: str | bytes) -> None:
+        """Handle one Engine.IO message."""
+        try:
+            packet = self._decoder.add(message)
+            self._size += len(message)
+            if packet is not None:
+                size, self._size = self._size, 0
+                self._route(packet, size)
+        except ProtocolError as error:
+            logger.info("session %s: %s", self._session.id, error)
+            self._session.close(DisconnectReason.FORCED_CLOSE)
+
+    def ended(self, reason: DisconnectReason) -> None:
+        """Let all sockets go."""
+        if self._alone is not None:
+            self._alone.cancel()
+        for socket in list(self._sockets.values()):
+            socket.finish(reason)
+
+    # Packets.
+
+    def _route(self, packet: Packet, size: int) -> None:
+        socket = self._sockets.get(packet.namespace)
+        if socket is None:
+            self._route_without_socket(packet)
+            return
+        match packet.type:
+            case PacketType.EVENT:
+                socket.events.put(packet, size)
+            case PacketType.ACK:
+                if packet.id is not None:
+                    socket.acknowledged(packet.id, packet.data)
+            case PacketType.DISCONNECT:
+                socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
+                self._dismissed.discard(packet.namespace)
+            case _:
+                raise ProtocolError(f"{packet.type.name} for {packet.namespace}, where it is")
+
+    def _route_without_socket(self, packet: Packet) -> None:
+        name = packet.namespace
+        if packet.type is PacketType.CONNECT:
+            if name in self._asked:
+                raise ProtocolError(f"a second CONNECT for {name}")
+            self._connect(name, packet.data or {})
+        elif packet.type is PacketType.CONNECT_ERROR or name not in self._dismissed:
+            raise ProtocolError(f"{packet.type.name} for {name}, where it is not")
+        elif packet.type is PacketType.DISCONNECT:
+            self._dismissed.discard(name)
+
+    # Coming and going.
+
+    def _connect(self, name: str, auth: dict[str, Any]) -> None:
+        self._dismissed.discard(name)
+        namespace = self._namespaces.known(name)
+        socket = None if namespace is None else self._make_socket(namespace, auth)
+        self._asked.add(name)
+        self._session.nursery.start_soon(self._let_in, name, auth, socket)
+
+    async def _let_in(self, name: str, auth: dict[str, Any], socket: Socket | None) -> None:
+        try:
+            if socket is None:
+                namespace = await self._namespaces.found(name, auth)
+                if namespace is None or self._session.ended:
+                    self._push_refusal(name, "Invalid namespace")
+                    return
+                socket = self._make_socket(namespace, auth)
+        finally:
+            self._asked.discard(name)
+        refused = await admit(socket)
+        if refused is not None:
+            self._dismissed.add(name)
+            self._session.outbox.push_control(refused)
+            self._session.outbox.flush()
+
+    def _push_refusal(self, name: str, message: str) -> None:
+        self._dismissed.add(name)
+        self._session.outbox.push_control(refusal(name, message))
+
+    def _make_socket(self, namespace: Home, auth: dict[str, Any]) -> Socket:
+        socket = Socket(
+            secrets.token_urlsafe(15),  # 20 characters, as long as Node's
+            namespace,
+            attrs.evolve(self._session.handshake, auth=auth),
+            self._session,
+            self._forget,
+        )
+        self._sockets[namespace.name] = socket
+        if self._alone is not None:
+            self._alone.cancel()
+        return socket
+
+    def _forget(self, socket: Socket) -> None:
+        name = socket.namespace.name
+        if self._sockets.get(name) is socket:
+            del self._sockets[name]
+            self._dismissed.add(name)
+        if not any(other.connected for other in self._sockets.values()):
+            self._expect_namespace()
+
+    def _expect_namespace(self) -> None:
+        """Give the client `connect_timeout` to be in a namespace, from now on."""
+        if self._alone is not None:
+            self._alone.cancel()
+        if not self._session.ended:
+            self._alone = self._session.services.timers.after(
+                self._options.connect_timeout, self._end_if_alone
+            )
+
+    def _end_if_alone(self) -> None:
+        if any(socket.connected for socket in self._sockets.values()):
+            return
+        logger.info(
+            "session %s is in no namespace after connect_timeout=%g s",
+            self._session.id,
+            self._options.connect_timeout,
+        )
+        self._session.close(DisconnectReason.CONNECT_TIMEOUT)

@@ -1,0 +1,176 @@
+"""The options: one frozen class, every default with its reason beside it.
+
+Times are seconds (float), sizes are bytes (int).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias, cast
+
+import attrs
+
+TransportName: TypeAlias = Literal["polling", "websocket"]
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _at_least(minimum: float, *, above: bool = False) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value < minimum or (above and value == minimum):  # type: ignore[operator]
+            bound = "more than" if above else "at least"
+            raise ValueError(f"{attribute.name}: expected {bound} {minimum:g}, saw {value!r}")
+
+    return check
+
+
+def _one_of(*allowed: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in allowed:
+            raise ValueError(f"{attribute.name}: expected one of {allowed}, saw {value!r}")
+
+    return check
+
+
+def _path(value: str) -> str:
+    return f"/{value.strip('/')}/" if value.strip("/") else "/"
+
+
+def _optional_path(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and not value.startswith("/"):
+        raise ValueError(f"{attribute.name}: expected a path like '/healthz', saw {value!r}")
+
+
+def _transports(value: Iterable[TransportName] | TransportName) -> tuple[TransportName, ...]:
+    names = cast("tuple[TransportName, ...]", (value,) if isinstance(value, str) else tuple(value))
+    if not names or set(names) - {"polling", "websocket"}:
+        raise ValueError(f"transports: expected 'polling', 'websocket' or both, saw {value!r}")
+    return names
+
+
+def _origins(value: str | Iterable[str]) -> tuple[str, ...]:
+    origins = (value,) if isinstance(value, str) else tuple(value)
+    for origin in origins:
+        if origin != "*" and ("://" not in origin or origin.endswith("/")):
+            raise ValueError(
+                "cors_allowed_origins: expected '*' or origins like 'https://app.example' "
+                f"(scheme, host, port if unusual, no path), saw {origin!r}"
+            )
+    return origins
+
+
+def _networks(value: str | Iterable[str | Network]) -> tuple[Network, ...]:
+    entries = (value,) if isinstance(value, str) else tuple(value)
+    try:
+        return tuple(ipaddress.ip_network(entry) for entry in entries)
+    except ValueError as error:
+        raise ValueError(f"trusted_proxies: expected networks like '10.0.0.0/8': {error}") from None
+
+
+def _cookie(value: str | bool | None) -> str | None:
+    return "io" if value is True else value or None
+
+
+_seconds = _at_least(0, above=True)
+_count = _at_least(1)
+
+
+@attrs.frozen(kw_only=True)
+class EngineOptions:
+    """What the Engine.IO layer needs to know."""
+
+    path: str = attrs.field(default="/engine.io/", converter=_path)
+    """The URL path of the endpoint."""
+
+    transports: tuple[TransportName, ...] = attrs.field(
+        default=("polling", "websocket"),  # what every client tries, in its order
+        converter=_transports,
+    )
+    ping_interval: float = attrs.field(default=25.0, validator=_seconds)
+    """From one answered ping to the next. Node's value: below the 30 s of many proxies."""
+
+    ping_timeout: float = attrs.field(default=20.0, validator=_seconds)
+    """How long a pong may take. Node's value: a phone may lose its network for some seconds."""
+
+    max_http_buffer_size: int = attrs.field(default=1_000_000, validator=_count)
+    """The largest thing a client may send at once: a polling body, a websocket message."""
+
+    allow_upgrades: bool = True
+    """Whether a polling session may go over to websocket; that is how most clients start."""
+
+    upgrade_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    """How long an upgrade's probe may take; the polling session outlives it."""
+
+    cors_allowed_origins: tuple[str, ...] = attrs.field(default=(), converter=_origins)
+    """Origins that may connect besides the server's own; `"*"` = all. None by default: a page of
+    somebody else must not act in the name of the user who looks at it."""
+
+    cors_credentials: bool = False
+    """Whether foreign pages may send cookies along. Off: cookies are what such an attack uses."""
+
+    cookie: str | None = attrs.field(default=None, converter=_cookie)
+    """Name of a cookie with the session's id, for sticky load balancers; True = "io". None: most
+    have no use for it."""
+
+    max_outbox_bytes: int = attrs.field(default=4_000_000, validator=_count)
+    """What may wait for one client. Four times the largest message a client may send."""
+
+    max_outbox_packets: int = attrs.field(default=10_000, validator=_count)
+    """The same in packets: a packet costs memory of its own, however small it is."""
+
+    overflow: Literal["disconnect"] = attrs.field(
+        default="disconnect",  # it reconnects and asks again: better than a hole in its events
+        validator=_one_of("disconnect"),
+    )
+    """What happens to a client whose outbox is full."""
+
+    slow_timeout: float = attrs.field(default=30.0, validator=_seconds)
+    """How long an outbox may stay above half of its limits before the client counts as slow."""
+
+    max_inbox_bytes: int = attrs.field(default=4_000_000, validator=_count)
+    """What may wait for one socket's handlers before its client is read no further."""
+
+    max_inbox_packets: int = attrs.field(default=1_000, validator=_count)
+    """The same in events."""
+
+    flush_delay: float = attrs.field(default=0.001, validator=_at_least(0))
+    """The longest an event waits for others to be written with it: a thousandth of what people
+    notice, and long enough to write a burst at once."""
+
+    grace: float = attrs.field(default=5.0, validator=_at_least(0))
+    """How long `close` waits for clients and handlers. Below the 10 s service managers give."""
+
+    trusted_proxies: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
+    """Networks whose `X-Forwarded-*` headers are believed; anybody can write such a header."""
+
+    healthz: str | None = attrs.field(default=None, validator=_optional_path)
+    """Path that answers 200 while everything that must run runs. Off: the path is the user's."""
+
+
+@attrs.frozen(kw_only=True)
+class Options(EngineOptions):
+    """What a `Broker` needs to know: `Broker(Options(ping_interval=10))`."""
+
+    path: str = attrs.field(default="/socket.io/", converter=_path)
+    """The URL path of the endpoint: where every client looks by default."""
+
+    connect_timeout: float = attrs.field(default=45.0, validator=_seconds)
+    """How long a connection may be in no namespace. Node's value."""
+
+    middleware_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    """How long a namespace's middleware may take for one client, and `of(check)` for a name."""
+
+    handler_grace: float = attrs.field(default=5.0, validator=_at_least(0))
+    """How long the handlers of a client that has gone may go on."""
+
+    handler_timeout: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_seconds)
+    )
+    """How long one handler may run; None: a handler may wait for people."""
+
+    disconnect_timeout: float = attrs.field(default=5.0, validator=_at_least(0))
+    """How long the disconnect hooks of one socket may take, shielded from cancellation."""
+
+    ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    """How long an ack may take when the call does not say. Node waits forever, and leaks."""

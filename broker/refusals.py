@@ -1,0 +1,56 @@
+"""What the gateway answers instead of a session: one table.
+
+Source: engine.io 6.6, `server.ts` (codes, messages and statuses), probed with curl. The bodies are
+Node's, so that clients and load balancers find what they know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+import orjson
+
+from .http import Response
+
+
+@attrs.frozen
+class Refusal:
+    """One row: Engine.IO's error code and message, the HTTP status."""
+
+    code: int
+    message: str
+    status: int = 400
+
+    def response(
+        self, *, upgrading: bool, hint: str = "", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return the answer; `upgrading`: to a websocket handshake, which gets plain text.
+
+        `hint` is added for people where the message alone does not help.
+        """
+        if upgrading and self.status == 400:
+            text = self.message + (f". {hint}" if hint else "")
+            return Response(400, text.encode(), "text/html", {"Connection": "close"})
+        body: dict[str, object] = {"code": self.code, "message": self.message}
+        if hint:
+            body["hint"] = hint
+        return Response(self.status, orjson.dumps(body), "application/json", headers or {})
+
+
+TRANSPORT_UNKNOWN = Refusal(0, "Transport unknown")
+SESSION_UNKNOWN = Refusal(1, "Session ID unknown")
+BAD_HANDSHAKE_METHOD = Refusal(2, "Bad handshake method")
+BAD_REQUEST = Refusal(3, "Bad request")
+FORBIDDEN = Refusal(4, "Forbidden", 403)
+UNSUPPORTED_VERSION = Refusal(5, "Unsupported protocol version")
+
+
+class Refused(Exception):  # noqa: N818 - it is the refusal that is raised
+    """Raised where a request turns out to be refused; `why` is for the log, `hint` for people."""
+
+    def __init__(self, refusal: Refusal, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.refusal = refusal
+        self.why = why
+        self.hint = hint

@@ -1,0 +1,342 @@
+"""One connected client, below Socket.IO: its id, its heartbeat, its transport, its outbox.
+
+A session is a nursery, not an actor: what it reads is one stream already, and what it sends goes
+into its outbox. It ends once, for one reason, in `close`: the first reason counts. `close` is
+sync, so whoever finds that a session must end can end it, even in the middle of a turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import attrs
+import trio
+
+from protocol import ProtocolError, engineio
+
+from .encoded import CLOSE, NOOP, PING, Encoded, encoded_message
+from .handshake import Handshake
+from .options import EngineOptions
+from .outbox import Flusher, Outbox
+from .polling import PollingTransport
+from .reasons import DisconnectReason
+from .timers import Timer, Timers
+from .websocket import WebSocketTransport
+
+logger = logging.getLogger("atrio.session")
+
+# What the server decided: what it pushed before is still sent.
+_SENDS_THE_REST = frozenset(
+    {
+        DisconnectReason.SERVER_NAMESPACE_DISCONNECT,
+        DisconnectReason.FORCED_CLOSE,
+        DisconnectReason.CONNECT_TIMEOUT,
+        DisconnectReason.SERVER_ERROR,
+        DisconnectReason.SERVER_SHUTDOWN,
+    }
+)
+# The client does not read, so there is no use in a goodbye.
+_ABORTS = frozenset({DisconnectReason.PING_TIMEOUT, DisconnectReason.SLOW_CLIENT})
+
+
+class Receiver(Protocol):
+    """The layer above one session."""
+
+    def receive(self, message: str | bytes) -> None:
+        """Handle one message; it may close the session."""
+
+    def ended(self, reason: DisconnectReason) -> None:
+        """The session has ended; called once. What is to be done now starts in its nursery."""
+
+
+@attrs.define
+class Tally:
+    """What is counted over a life."""
+
+    dropped: int = 0
+    slow_disconnects: int = 0
+
+
+@attrs.frozen
+class Services:
+    """What all sessions of one life of an engine share."""
+
+    options: EngineOptions
+    timers: Timers = attrs.field(factory=Timers)
+    flusher: Flusher = attrs.field(
+        default=attrs.Factory(lambda self: Flusher(self.options.flush_delay), takes_self=True)
+    )
+    tally: Tally = attrs.field(factory=Tally)
+    sessions: dict[str, Session] = attrs.field(factory=dict)
+    """Those that have not ended, by sid."""
+    farewells: dict[str, bytes] = attrs.field(factory=dict)
+    """What the last poll of a session that has ended should hear, by sid."""
+
+
+class Session:
+    """One Engine.IO session.
+
+    `id` is its sid, `handshake` the request that opened it, `reason` why it ended (None: it has
+    not), `nursery` where its tasks live.
+    """
+
+    nursery: trio.Nursery
+
+    def __init__(
+        self,
+        sid: str,
+        handshake: Handshake,
+        services: Services,
+        receiver: Callable[[Session], Receiver],
+    ) -> None:
+        """`receiver` is called when the session opens."""
+        self.id = sid
+        self.handshake = handshake
+        self.services = services
+        self.reason: DisconnectReason | None = None
+        self.outbox = Outbox(services.options, services.flusher, self)
+        self.transport: PollingTransport | WebSocketTransport | None = None
+        self._options = services.options
+        self._make_receiver = receiver
+        self._receiver: Receiver | None = None
+        self._over = trio.Event()
+        self._probe: WebSocketTransport | None = None
+        self._deadline = 0.0  # when the client will have been silent for too long
+        self._beat: Timer | None = None
+        self._slow: Timer | None = None
+        self._full: set[int] = set()  # inboxes that are full: then nothing is read
+        self._readable: trio.Event | None = None
+
+    # Its life.
+
+    async def run(
+        self,
+        carry: Callable[[], Awaitable[None]],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Live as long as `carry` runs, and until all tasks for this client have ended."""
+        async with trio.open_nursery() as self.nursery:
+            self.services.sessions[self.id] = self
+            task_status.started()
+            try:
+                await carry()
+            finally:
+                self.close(DisconnectReason.TRANSPORT_CLOSE)
+
+    async def over(self) -> None:
+        """Wait until the session has ended."""
+        await self._over.wait()
+
+    def open(self, transport: PollingTransport | WebSocketTransport) -> None:
+        """Begin on `transport`: send the open packet, let the heart beat."""
+        options = self._options
+        upgrades = transport.name == "polling" and options.allow_upgrades
+        self._use(transport)
+        packet = engineio.open_packet(
+            self.id,
+            upgrades=[name for name in options.transports if upgrades and name != "polling"],
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            max_payload=options.max_http_buffer_size,
+        )
+        self.outbox.push_control(Encoded(str(engineio.encode(packet)).encode()))
+        self.outbox.flush()
+        self._rest(trio.current_time())
+        self._receiver = self._make_receiver(self)
+
+    def close(self, reason: DisconnectReason) -> None:
+        """End, for this reason unless there is one already."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        self.services.sessions.pop(self.id, None)
+        logger.debug("session %s ends: %s", self.id, reason)
+        for timer in (self._beat, self._slow):
+            if timer is not None:
+                timer.cancel()
+        self.outbox.close(keep=reason in _SENDS_THE_REST)
+        if self._readable is not None:
+            self._readable.set()
+        if self._probe is not None:
+            self._probe.close(abort=True)
+        self._leave_transport(reason)
+        if self._receiver is not None:
+            self._receiver.ended(reason)
+        self._over.set()
+
+    def _leave_transport(self, reason: DisconnectReason) -> None:
+        match self.transport:
+            case WebSocketTransport() as websocket:
+                websocket.close(abort=reason in _ABORTS)
+            case PollingTransport() as polling:
+                left = reason is DisconnectReason.TRANSPORT_CLOSE
+                unheard = polling.farewell(NOOP if left else CLOSE)
+                if unheard and (left or reason in _SENDS_THE_REST):
+                    farewells = self.services.farewells
+                    farewells[self.id] = unheard
+                    self.services.timers.after(
+                        self._options.ping_timeout, lambda: farewells.pop(self.id, None)
+                    )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.reason is not None
+
+    # What the client sends.
+
+    def receive(self, message: str | bytes) -> trio.Event | None:
+        """Handle one websocket message; returns an event to wait for before reading on, or None."""
+        if self.reason is None and self._receiver is not None:
+            if isinstance(message, str) and message[:1] == "4":
+                self._receiver.receive(message[1:])
+            else:
+                try:
+                    self.receive_packet(engineio.decode(message))
+                except ProtocolError as error:
+                    logger.info("session %s: %s", self.id, error)
+                    self.close(DisconnectReason.PARSE_ERROR)
+        return self._readable
+
+    def receive_packet(self, packet: engineio.Packet) -> None:
+        """Handle one packet."""
+        if self.reason is not None or self._receiver is None:
+            return
+        match packet.type:
+            case engineio.PacketType.MESSAGE:
+                self._receiver.receive(packet.data)
+            case engineio.PacketType.PONG:
+                self._rest(trio.current_time())
+            case engineio.PacketType.CLOSE:
+                self.close(DisconnectReason.TRANSPORT_CLOSE)
+            case engineio.PacketType.PING:  # in protocol 4 it is the server who asks
+                self.close(DisconnectReason.TRANSPORT_ERROR)
+            case _:
+                pass  # as in Node: out of place, but harmless
+
+    def pause(self, inbox: object) -> None:
+        """Read nothing more until `resume` for the same inbox."""
+        self._full.add(id(inbox))
+        if self._readable is None and self.reason is None:
+            self._readable = trio.Event()
+
+    def resume(self, inbox: object) -> None:
+        """Read again. While we did not, the client's silence was not its fault."""
+        self._full.discard(id(inbox))
+        if not self._full and self._readable is not None:
+            self._readable.set()
+            self._readable = None
+            if self.reason is None:
+                self._postpone()
+
+    async def readable(self) -> None:
+        """Wait while nothing more is to be read."""
+        if self._readable is not None:
+            await self._readable.wait()
+
+    # What the client gets.
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one Engine.IO message; waits while much waits already. Ignored after the end."""
+        encoded = encoded_message(message)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self.outbox.below_mark()
+        self.outbox.push(encoded)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def outbox_full(self) -> None:
+        """End: the client does not take what is sent to it."""
+        logger.warning(
+            "session %s is disconnected as a slow client: its outbox passed max_outbox_bytes=%d "
+            "or max_outbox_packets=%d",
+            self.id,
+            self._options.max_outbox_bytes,
+            self._options.max_outbox_packets,
+        )
+        self._end_as_slow()
+
+    def outbox_high(self, *, high: bool) -> None:
+        """Start or stop the time for which an outbox may be half full."""
+        if self._slow is not None:
+            self._slow.cancel()
+        if high:
+            self._slow = self.services.timers.after(self._options.slow_timeout, self._too_slow)
+
+    def _too_slow(self) -> None:
+        logger.warning(
+            "session %s is disconnected as a slow client: its outbox was more than half full for "
+            "slow_timeout=%g s",
+            self.id,
+            self._options.slow_timeout,
+        )
+        self._end_as_slow()
+
+    def _end_as_slow(self) -> None:
+        self.services.tally.slow_disconnects += 1
+        self.close(DisconnectReason.SLOW_CLIENT)
+
+    # Its heartbeat. One absolute deadline: a chain of sleeps would drift past it.
+
+    def _rest(self, now: float) -> None:
+        """Wait an interval, ping, wait for the pong."""
+        interval, timeout = self._options.ping_interval, self._options.ping_timeout
+        self._deadline = now + interval + timeout
+        self._set_beat(now + interval, self._ping)
+
+    def _ping(self) -> None:
+        self.outbox.push_control(PING)
+        self._set_beat(self._deadline, self._silent)
+
+    def _silent(self) -> None:
+        if self._readable is not None:
+            self._postpone()
+        else:
+            self.close(DisconnectReason.PING_TIMEOUT)
+
+    def _postpone(self) -> None:
+        now = trio.current_time()
+        if self._deadline < now + self._options.ping_timeout:
+            self._deadline = now + self._options.ping_timeout
+            self._set_beat(self._deadline, self._silent)
+
+    def _set_beat(self, when: float, action: Callable[[], None]) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        self._beat = self.services.timers.at(when, action)
+
+    def check_alive(self) -> None:
+        """End now if the client has been silent for too long, though no timer has said so yet."""
+        if self._readable is None and trio.current_time() >= self._deadline:
+            self.close(DisconnectReason.PING_TIMEOUT)
+
+    # Its upgrade.
+
+    def probed_by(self, websocket: WebSocketTransport | None) -> None:
+        """Note who probes (None: nobody any more)."""
+        self._probe = websocket
+
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether a websocket may probe now."""
+        return (
+            self._probe is None
+            and self.reason is None
+            and self._options.allow_upgrades
+            and isinstance(self.transport, PollingTransport)
+        )
+
+    def upgrade(self, websocket: WebSocketTransport) -> None:
+        """Go over to the websocket; what waits is sent there."""
+        assert isinstance(self.transport, PollingTransport)
+        self._probe = None
+        self.transport.upgraded()
+        self._use(websocket)
+        self.outbox.flush()
+
+    def _use(self, transport: PollingTransport | WebSocketTransport) -> None:
+        self.transport = transport
+        self.outbox.transport = transport
+        if isinstance(transport, WebSocketTransport):
+            transport.carries(self.outbox)

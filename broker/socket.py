@@ -1,0 +1,335 @@
+"""A socket: one client in one namespace, as handlers get it.
+
+Its states: connecting (in middleware; what is emitted to it waits for the CONNECT packet, which is
+the first of a namespace), connected, gone. It goes once, for one reason, in `finish`, which is
+sync. What follows has its own task, `_end`: the last events are handled, then the hooks run and the
+rooms are left, whatever is cancelled meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from actors import Actor, Reply
+from protocol.socketio import Packet, PacketType
+
+from .encoded import Encoded, encoded_packet
+from .errors import SocketDisconnected
+from .events import encoded_event
+from .handlers import AsyncFunction, F, Handlers
+from .handshake import Handshake
+from .home import Home
+from .messages import Audience, RoomMessage
+from .options import TransportName
+from .reasons import DisconnectReason
+from .session import Session
+from .socket_events import SocketEvents
+from .socket_nursery import SocketNursery
+from .target import Target, Targets
+
+logger = logging.getLogger("atrio.socket")
+
+
+class Socket(Targets):
+    """One client in one namespace.
+
+    `id` is unique to it, `namespace` where it is, `data` the user's own, `handshake` how it came,
+    `connected` whether it is there. As a target (`to`, `except_`, `broadcast` …) it means the
+    others: itself excluded.
+    """
+
+    def __init__(
+        self,
+        sid: str,
+        namespace: Home,
+        handshake: Handshake,
+        session: Session,
+        on_gone: Callable[[Socket], None],
+    ) -> None:
+        self.id = sid
+        self.namespace = namespace
+        self.handshake = handshake
+        self.data: dict[str, Any] = {}
+        self.connected = False
+        self.recovered = False
+        self.gone = False
+        self.handlers = Handlers(of_socket=True)
+        self.room_actors: dict[str, Actor[RoomMessage]] = {}
+        self.push: Callable[[Encoded], bool] = self._hold
+        self.events = SocketEvents(self, session)
+        self.scope = trio.CancelScope()
+        """Cancelled when it goes: for what happens before it is connected."""
+        self._session = session
+        self._on_gone = on_gone
+        self._actor = namespace.running("a socket")
+        self._held: list[Encoded] = []
+        self._nursery: SocketNursery | None = None
+        self._acks: dict[int, Reply[list[Any]]] = {}
+        self._last_ack = -1
+
+    # What it is.
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms it is in, and its own id; nothing once it has gone."""
+        return frozenset() if self.gone and not self.room_actors else self.joined_rooms | {self.id}
+
+    @property
+    def joined_rooms(self) -> frozenset[str]:
+        """The rooms it is in, without its own id."""
+        return frozenset(self.room_actors)
+
+    @property
+    def transport(self) -> TransportName:
+        """What carries it now: `"polling"` or `"websocket"`."""
+        transport = self._session.transport
+        return "polling" if transport is None else transport.name
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is emitted now would be written at once, as far as is known."""
+        return self._session.outbox.writable
+
+    @property
+    def pending_acks(self) -> int:
+        """How many acks are waited for."""
+        return len(self._acks)
+
+    @property
+    def nursery(self) -> SocketNursery:
+        """For tasks that live as long as the socket: `socket.nursery.start_soon(async_fn, …)`.
+
+        An exception in one goes to the `error` hook and ends the socket.
+        """
+        if self._nursery is None:
+            self._nursery = SocketNursery(self._session.nursery, self._task_failed)
+            if self.gone:
+                self._nursery.cancel()
+        return self._nursery
+
+    async def _task_failed(self, error: Exception) -> None:
+        await self.events.report(error, None)
+        self._dismiss(DisconnectReason.SERVER_ERROR)
+
+    # Handlers.
+
+    def on(self, event: str, function: F | None = None) -> Any:
+        """Register a handler for this socket alone; it does not get the socket first.
+
+        A call, `socket.on("move", move)`, or a decorator, `@socket.on("move")`. `disconnecting`
+        and `disconnect` are hooks, called with (reason). Raises TypeError for what is not async.
+        """
+        if function is not None:
+            self.handlers.add(event, function)
+            return function
+
+        def register(function: AsyncFunction) -> AsyncFunction:
+            self.handlers.add(event, function)
+            return function
+
+        return register
+
+    # Rooms.
+
+    async def join(self, *rooms: str) -> None:
+        """Enter rooms, one after the other; when it returns, every later broadcast arrives.
+
+        Raises `JoinRefused` (it stays in the rooms before that one), TypeError or ValueError for
+        what is no room's name, `SocketDisconnected` once the socket has gone.
+        """
+        for room in _checked(rooms):
+            if self.gone:
+                raise SocketDisconnected(self.id)
+            await self._actor.join(self, room)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def leave(self, *rooms: str) -> None:
+        """Leave rooms; when it returns, no later broadcast arrives. Works when cancelled, too."""
+        for room in _checked(rooms):
+            await self._actor.leave(self, room)
+        await trio.lowlevel.checkpoint()
+
+    @asynccontextmanager
+    async def joined(self, *rooms: str) -> AsyncIterator[None]:
+        """Be in rooms for the block."""
+        try:
+            await self.join(*rooms)
+            yield
+        finally:
+            await self.leave(*rooms)
+
+    # Events to it.
+
+    async def emit(self, event: str, *args: Any) -> None:
+        """Send an event to this client. Once it has gone, nothing happens.
+
+        Waits while more than half of its outbox's limit waits to be read. Raises TypeError or
+        ValueError for what cannot be sent.
+        """
+        encoded = self._encoded(event, args)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._session.outbox.below_mark()
+        self.push(encoded)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def emit_nowait(self, event: str, *args: Any) -> None:
+        """Send an event without ever waiting: an outbox that is full ends the connection."""
+        self.push(self._encoded(event, args))
+
+    async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
+        """Send an event and return what the client acknowledges it with.
+
+        None for no values, the value, or a tuple of several. Raises trio.TooSlowError after
+        `timeout` seconds (None: the option `ack_timeout`), `SocketDisconnected` when it goes.
+        """
+        if self.gone:
+            raise SocketDisconnected(self.id)
+        self._last_ack += 1
+        id_ = self._last_ack
+        encoded = self._encoded(event, args, id_)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._session.outbox.below_mark()
+        if self.gone:
+            raise SocketDisconnected(self.id)
+        reply = self._acks[id_] = Reply()
+        self.push(encoded)
+        if timeout is None:
+            timeout = self.namespace.options.ack_timeout
+        try:
+            with trio.fail_after(timeout):
+                values = await reply.wait()
+        finally:
+            self._acks.pop(id_, None)
+        return None if not values else values[0] if len(values) == 1 else tuple(values)
+
+    def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
+        limit = self.namespace.event_limit
+        return encoded_event(self.namespace.name, event, args, limit=limit, id_=id_)
+
+    # As a target.
+
+    def _target(self) -> Target:
+        return Target(self.namespace, Audience(sender=self))
+
+    @property
+    def broadcast(self) -> Target:
+        """Everybody in the namespace but this socket."""
+        return self._target()
+
+    @property
+    def volatile(self) -> Target:
+        """As in Node: alone, this socket if it can be written to at once; with rooms, others."""
+        return Target(self.namespace, Audience(sender=self), volatile=True, own=self)
+
+    # Its end.
+
+    async def disconnect(self, close: bool = False) -> None:
+        """Put it out of its namespace; `close`: end the connection, with all its namespaces.
+
+        Events of it that wait are dropped. Returns at once: its hooks run in a task of their own.
+        """
+        self._dismiss(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
+        if close:
+            self._session.close(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
+        await trio.lowlevel.checkpoint()
+
+    def _dismiss(self, reason: DisconnectReason) -> None:
+        if self.connected:
+            packet = Packet(PacketType.DISCONNECT, self.namespace.name)
+            self._session.outbox.push_control(encoded_packet(packet))
+            self.events.drop()
+        self.finish(reason)
+
+    def finish(self, reason: DisconnectReason) -> None:
+        """Go, for this reason unless there was one."""
+        if self.gone:
+            return
+        self.gone = True
+        self.push = _refuse
+        self._held.clear()
+        self.scope.cancel()
+        for reply in self._acks.values():
+            reply.fail(SocketDisconnected(self.id))
+        if self._nursery is not None:
+            self._nursery.cancel()
+        if self.connected:
+            self.connected = False
+            self._session.nursery.start_soon(self._end, reason)
+        self._on_gone(self)
+
+    async def _end(self, reason: DisconnectReason) -> None:
+        """Handle the last events, run the hooks, leave the rooms: all of it, exactly once."""
+        options = self.namespace.options
+        try:
+            with trio.move_on_after(options.handler_grace):
+                await self.events.finished()
+        finally:
+            self.events.cancel()
+            deadline = trio.current_time() + options.disconnect_timeout
+            await self._run_last_hooks("disconnecting", reason, deadline)
+            await self.forget()
+            await self._run_last_hooks("disconnect", reason, deadline)
+
+    async def _run_last_hooks(self, name: str, reason: DisconnectReason, deadline: float) -> None:
+        with trio.CancelScope(shield=True, deadline=deadline) as scope:
+            await self.events.finished()
+            await self.events.run_hooks(name, reason)
+        if scope.cancelled_caught:
+            logger.error(
+                "%s: the %s hooks of socket %s were cancelled after disconnect_timeout=%g s",
+                self.namespace,
+                name,
+                self.id,
+                self.namespace.options.disconnect_timeout,
+            )
+
+    async def forget(self) -> None:
+        """Leave all rooms and the namespace, whatever is cancelled."""
+        with trio.CancelScope(shield=True):  # actors answer within a turn
+            await self._actor.remove(self)
+
+    # For those who connect it.
+
+    def _hold(self, encoded: Encoded) -> bool:
+        """Keep an event until the CONNECT packet has gone out."""
+        self._held.append(encoded)
+        if sum(len(held.wire) for held in self._held) > self.namespace.event_limit:
+            self._session.outbox_full()
+        return not self.gone
+
+    def admitted(self) -> None:
+        """Be connected: called in the namespace's turn."""
+        self.connected = True
+        self.push = self._session.outbox.push
+        packet = Packet(PacketType.CONNECT, self.namespace.name, {"sid": self.id})
+        self._session.outbox.push_control(encoded_packet(packet))
+        held, self._held = self._held, []
+        for encoded in held:
+            self.push(encoded)
+
+    def acknowledged(self, id_: int, values: list[Any]) -> None:
+        """Take the client's ack; one that nobody waits for is ignored."""
+        reply = self._acks.get(id_)
+        if reply is not None:
+            reply.send(values)
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} of {self.namespace.name!r}>"
+
+
+def _refuse(_encoded: Encoded) -> bool:
+    return False
+
+
+def _checked(rooms: tuple[str, ...]) -> tuple[str, ...]:
+    for room in rooms:
+        if not isinstance(room, str):
+            raise TypeError(f"expected the name of a room (str), saw {room!r}")
+        if not room:
+            raise ValueError("expected the name of a room, saw an empty one")
+    return rooms

@@ -1,0 +1,67 @@
+"""The tasks a user starts for one socket: they live as long as it does.
+
+Not a nursery of trio's own: one of those needs a task that waits in it, which would cost each idle
+socket some kilobytes. The tasks live in the session's nursery, each in a scope of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+
+class SocketNursery:
+    """`start_soon` and `start`, as a `trio.Nursery` has them.
+
+    An exception in a task goes to the namespace's `error` hook and ends the socket.
+    """
+
+    def __init__(self, tasks: trio.Nursery, failed: Callable[[Exception], Awaitable[None]]) -> None:
+        self._tasks = tasks
+        self._failed = failed
+        self._scopes: set[trio.CancelScope] = set()
+        self._cancelled = False
+
+    def start_soon(
+        self, async_fn: Callable[..., Awaitable[object]], *args: Any, name: object = None
+    ) -> None:
+        """Start `async_fn(*args)`; nothing happens when the socket has gone."""
+        if not self._cancelled:
+            self._tasks.start_soon(self._run, async_fn, args, name=name or async_fn)
+
+    async def start(
+        self, async_fn: Callable[..., Awaitable[object]], *args: Any, name: object = None
+    ) -> Any:
+        """Start `async_fn(*args, task_status=…)`; return what it is started with."""
+        return await self._tasks.start(self._run_started, async_fn, args, name=name or async_fn)
+
+    def cancel(self) -> None:
+        """Cancel all tasks, now and in future."""
+        self._cancelled = True
+        for scope in self._scopes:
+            scope.cancel()
+
+    async def _run(
+        self, async_fn: Callable[..., Awaitable[object]], args: tuple[Any, ...], **status: Any
+    ) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if self._cancelled:
+                scope.cancel()
+            try:
+                await async_fn(*args, **status)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the hook gets it
+                await self._failed(error)
+            finally:
+                self._scopes.discard(scope)
+
+    async def _run_started(
+        self,
+        async_fn: Callable[..., Awaitable[object]],
+        args: tuple[Any, ...],
+        *,
+        task_status: trio.TaskStatus[Any],
+    ) -> None:
+        await self._run(async_fn, args, task_status=task_status)

@@ -1,0 +1,38 @@
+"""Figures of a running broker, as one frozen value."""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """What there is now, on this node; `dropped` and `slow_disconnects` count since the start.
+
+    `tasks`: trio tasks of the broker. `memberships`: pairs of socket and room. `pending_acks`: acks
+    the server waits for. `mailbox_messages`: unread messages of rooms and namespaces.
+    `outbox_bytes`, `outbox_packets`: what waits for clients to read. `dropped`: volatile events
+    that were not sent, and events of clients that were not handled.
+    """
+
+    connections: int = 0
+    sockets: int = 0
+    namespaces: int = 0
+    rooms: int = 0
+    memberships: int = 0
+    tasks: int = 0
+    pending_acks: int = 0
+    mailbox_messages: int = 0
+    outbox_bytes: int = 0
+    outbox_packets: int = 0
+    dropped: int = 0
+    slow_disconnects: int = 0
+
+
+def count_tasks(nursery: trio.Nursery) -> int:
+    """Return how many tasks live in a nursery, and in the nurseries of its tasks."""
+    return sum(
+        1 + sum(count_tasks(inner) for inner in task.child_nurseries)
+        for task in nursery.child_tasks
+    )

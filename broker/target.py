@@ -1,0 +1,232 @@
+"""Whom an event goes to: rooms, exceptions and flags, put together by chaining.
+
+A `Target` is immutable; each call returns a new one. A broker and a namespace are targets too: what
+a target has, they have.
+"""
+
+from __future__ import annotations
+
+import abc
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+import attrs
+import trio
+
+from .errors import JoinRefused, SocketDisconnected
+from .events import encoded_event
+from .handshake import Handshake
+from .messages import Audience, Delivery, Member
+from .namespace_actor import NamespaceActor
+
+
+class FetchedSocket(Protocol):
+    """What `fetch_sockets` gives: what a socket has wherever it is."""
+
+    id: str
+    data: dict[str, Any]
+    handshake: Handshake
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms it is in, and its own id."""
+
+    async def emit(self, event: str, *args: Any) -> None:
+        """Send it an event."""
+
+    async def join(self, *rooms: str) -> None:
+        """Let it into rooms."""
+
+    async def leave(self, *rooms: str) -> None:
+        """Let it out of rooms."""
+
+    async def disconnect(self, close: bool = False) -> None:
+        """End it."""
+
+
+class Publisher(Protocol):
+    """What a target needs of its namespace."""
+
+    name: str
+
+    def running(self, what: str) -> NamespaceActor:
+        """Return the actor of this life; raises `BrokerNotRunning`, which says `what` needs it."""
+
+    @property
+    def event_limit(self) -> int:
+        """The largest event, in bytes."""
+
+
+class Targets(abc.ABC):
+    """What a broker, a namespace, a socket and each target have: the ways to choose recipients."""
+
+    @abc.abstractmethod
+    def _target(self) -> Target:
+        """Return where the choice begins."""
+
+    def to(self, *rooms: str) -> Target:
+        """Choose rooms, or sockets by their ids: the union of all calls, each socket once.
+
+        `to()` reaches nobody, whatever is chained to it: an empty list of rooms that a client
+        gave must not mean everybody. Raises TypeError for a room that is no str.
+        """
+        return self._target().also_to(rooms)
+
+    def in_(self, *rooms: str) -> Target:
+        """Choose rooms: another word for `to`."""
+        return self._target().also_to(rooms)
+
+    def except_(self, *rooms: str) -> Target:
+        """Leave out the members of rooms, or sockets by their ids."""
+        return self._target().but_not(rooms)
+
+    @property
+    def local(self) -> Target:
+        """The sockets of this node only."""
+        return self._target().on_this_node()
+
+    @property
+    def volatile(self) -> Target:
+        """Those who can be written to at once: who cannot misses the event, and is counted."""
+        return self._target().if_writable()
+
+    def compress(self, compress: bool) -> Target:
+        """Say whether compression is worth it; nothing is compressed by default."""
+        if not isinstance(compress, bool):
+            raise TypeError(f"expected a bool, saw {compress!r}")
+        return self._target()
+
+
+@attrs.frozen
+class Target(Targets):
+    """Recipients in one namespace."""
+
+    _namespace: Publisher
+    _audience: Audience = attrs.field(factory=Audience)
+    _volatile: bool = False
+    _own: Member | None = None
+    """The socket whose `volatile` this is: with no rooms chosen, the event goes to it alone."""
+
+    def _target(self) -> Target:
+        return self
+
+    def also_to(self, rooms: tuple[str, ...]) -> Target:
+        """Return this target, and these rooms."""
+        chosen = self._audience.rooms
+        names = frozenset(_checked(rooms, "to"))
+        if chosen is not None:
+            names = chosen | names if chosen else chosen
+        return self._with(attrs.evolve(self._audience, rooms=names))
+
+    def but_not(self, rooms: tuple[str, ...]) -> Target:
+        """Return this target without the members of these rooms."""
+        excluded = self._audience.excluded | frozenset(_checked(rooms, "except_"))
+        return self._with(attrs.evolve(self._audience, excluded=excluded))
+
+    def on_this_node(self) -> Target:
+        """Return this target, its sockets on this node only: with one node, all of them."""
+        return self._with(self._audience)
+
+    def if_writable(self) -> Target:
+        """Return this target, volatile."""
+        return attrs.evolve(self, volatile=True)
+
+    def _with(self, audience: Audience) -> Target:
+        return Target(self._namespace, audience, self._volatile)
+
+    # Events.
+
+    async def emit(self, event: str, *args: Any) -> Delivery:
+        """Send an event; returns when it is in the outbox of everybody who gets it.
+
+        It never waits for a client. What a task emits one after the other arrives in that order,
+        whatever the targets. Raises TypeError or ValueError for what cannot be sent, before
+        anything is sent, and `BrokerNotRunning`. An empty or absent room is no error.
+        """
+        actor = self._namespace.running("emit")
+        encoded = encoded_event(self._namespace.name, event, args, limit=self._limit)
+        return await actor.publish(self._reached(), encoded, volatile=self._volatile)
+
+    def emit_nowait(self, event: str, *args: Any) -> None:
+        """Send an event without waiting until it is in the outboxes.
+
+        Ordered with what goes to the same target only. Raises `MailboxFull`, and as `emit`.
+        """
+        actor = self._namespace.running("emit_nowait")
+        encoded = encoded_event(self._namespace.name, event, args, limit=self._limit)
+        actor.publish_nowait(self._reached(), encoded, volatile=self._volatile)
+
+    @property
+    def _limit(self) -> int:
+        return self._namespace.event_limit
+
+    def _reached(self) -> Audience:
+        return self._audience if self._own is None else Audience(frozenset({self._own.id}))
+
+    # Their sockets.
+
+    def _sockets(self, what: str) -> list[FetchedSocket]:
+        actor = self._namespace.running(what)
+        chosen = actor.select(self._reached())
+        # A socket in middleware may be in rooms already, but is not connected.
+        return [cast("FetchedSocket", member) for member in chosen if member.id in actor.sockets]
+
+    async def fetch_sockets(self) -> list[FetchedSocket]:
+        """Return the connected sockets of the target, as they are now."""
+        await trio.lowlevel.checkpoint()
+        return self._sockets("fetch_sockets")
+
+    async def sockets_join(self, *rooms: str) -> None:
+        """Let all sockets of the target into rooms; one that may not enter stays outside."""
+        _checked(rooms, "sockets_join")
+        for socket in await self.fetch_sockets():
+            with suppress(SocketDisconnected, JoinRefused):
+                await socket.join(*rooms)
+
+    async def sockets_leave(self, *rooms: str) -> None:
+        """Let all sockets of the target out of rooms."""
+        _checked(rooms, "sockets_leave")
+        for socket in await self.fetch_sockets():
+            await socket.leave(*rooms)
+
+    async def disconnect_sockets(self, close: bool = False) -> None:
+        """Disconnect all sockets of the target; `close`: their connections, too."""
+        for socket in await self.fetch_sockets():
+            await socket.disconnect(close)
+
+
+class Everybody(Targets):
+    """A target by itself, with all sockets of a broker's `/` or of a namespace."""
+
+    async def emit(self, event: str, *args: Any) -> Delivery:
+        """Send an event to all of them; as `Target.emit`."""
+        return await self._target().emit(event, *args)
+
+    def emit_nowait(self, event: str, *args: Any) -> None:
+        """Send an event to all sockets; as `Target.emit_nowait`."""
+        self._target().emit_nowait(event, *args)
+
+    async def fetch_sockets(self) -> list[FetchedSocket]:
+        """Return all connected sockets."""
+        return await self._target().fetch_sockets()
+
+    async def sockets_join(self, *rooms: str) -> None:
+        """Let all sockets into rooms."""
+        await self._target().sockets_join(*rooms)
+
+    async def sockets_leave(self, *rooms: str) -> None:
+        """Let all sockets out of rooms."""
+        await self._target().sockets_leave(*rooms)
+
+    async def disconnect_sockets(self, close: bool = False) -> None:
+        """Disconnect all sockets; `close`: their connections, too."""
+        await self._target().disconnect_sockets(close)
+
+
+def _checked(rooms: tuple[str, ...], method: str) -> tuple[str, ...]:
+    for room in rooms:
+        if not isinstance(room, str):
+            raise TypeError(
+                f"{method}(): expected names of rooms (str), saw {type(room).__name__} {room!r}"
+            )
+    return rooms

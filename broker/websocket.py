@@ -1,0 +1,182 @@
+"""A websocket: trio-websocket keeps the RFC, the stream beneath it keeps the speed.
+
+trio-websocket reads from and writes to a `WebSocketTransport`, which is a `trio.abc.Stream`. In
+that place whole data frames are taken out of what it would read and go straight to the session;
+handshake, control frames, fragments and bad frames are its business. The order of the wire holds:
+a message that trio-websocket assembles is handled before the frames behind it are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import trio
+import trio_websocket
+
+from protocol.websocket import FrameSplitter, Passed, text_frame
+
+from .options import EngineOptions, TransportName
+from .outbox import Outbox
+from .wire import Wire
+
+_READ_SIZE = 65536
+
+_TOO_LARGE = 1009
+_FAULTS = frozenset({1002, 1003, 1007, _TOO_LARGE})  # a client that broke the rules
+
+# Takes one message; may return an event, and then nothing is read until it is set.
+Receive: TypeAlias = Callable[[str | bytes], trio.Event | None]
+
+
+class WebSocketTransport(trio.abc.Stream):
+    """One websocket connection of one client, from its upgrade request to its end.
+
+    `name`, `writable`, `flush` and `close` are what a session needs of a transport;
+    `receive_some`, `send_all` and `aclose` are for trio-websocket.
+    """
+
+    name: TransportName = "websocket"
+
+    def __init__(self, stream: trio.abc.Stream, request: bytes, options: EngineOptions) -> None:
+        """`request`: the upgrade request's bytes, and those that were read behind it."""
+        self._stream = stream
+        self._options = options
+        head, blank, rest = request.partition(b"\r\n\r\n")
+        self._request = head + blank
+        self._splitter = FrameSplitter(options.max_http_buffer_size)
+        self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(rest)
+        self._opened = trio.Event()
+        self._owed = 0  # messages that trio-websocket owes us: nothing overtakes them
+        self._paid = trio.Event()
+        self._closing = trio.CancelScope()
+        self._aborted = False
+        self._wire: Wire | None = None
+        self._receive: Receive = lambda _message: None
+
+    async def carry(self, opened: Callable[[], None], receive: Receive) -> bool:
+        """Shake hands, call `opened()`, and `receive(message)` for each message until the end.
+
+        Returns whether the client kept the rules. The stream is then closed, or as good as.
+        """
+        self._receive = receive
+        websocket = None
+        async with trio.open_nursery() as nursery:
+            self._wire = Wire(self._stream, nursery, self._broken)
+            with self._closing:
+                websocket = await self._handshake(nursery)
+                opened()
+                self._opened.set()
+                await self._receive_owed(websocket)
+            self._receive = lambda _message: None
+            self._settle_debts()
+            if websocket is not None and not self._aborted:
+                with trio.move_on_after(self._options.grace):
+                    await self._wire.drained()
+                    await websocket.aclose()
+            nursery.cancel_scope.cancel()
+        closed = None if websocket is None else websocket.closed
+        return closed is not None and closed.code not in _FAULTS
+
+    async def _handshake(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
+        request = await trio_websocket.wrap_server_stream(
+            nursery, self, max_message_size=self._options.max_http_buffer_size
+        )
+        return await request.accept()
+
+    async def _receive_owed(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        """Handle what trio-websocket assembles, until the connection ends."""
+        while True:
+            try:
+                message = await websocket.get_message()
+            except trio_websocket.ConnectionClosed:
+                return
+            if isinstance(message, str) and self._is_too_large(message):
+                await websocket.aclose(_TOO_LARGE)
+                return
+            await self._deliver(message)
+            self._owed -= 1
+            self._paid.set()
+
+    def _is_too_large(self, message: str) -> bool:
+        # trio-websocket counts characters, the limit is in bytes
+        limit = self._options.max_http_buffer_size
+        return len(message.encode()) > limit
+
+    async def _deliver(self, message: str | bytes) -> None:
+        wait = self._receive(message)
+        if wait is not None:
+            self.flush()
+            await wait.wait()
+
+    def _settle_debts(self) -> None:
+        self._owed = 0
+        self._paid.set()
+        self._opened.set()
+
+    def _broken(self) -> None:
+        self.close(abort=True)
+
+    # What a session calls.
+
+    def carries(self, outbox: Outbox) -> None:
+        """Write the packets of this outbox from now on."""
+        assert self._wire is not None
+        self._wire.outbox = outbox
+
+    @property
+    def writable(self) -> bool:
+        """Whether nothing waits for the client to read."""
+        return self._wire is not None and self._wire.writable
+
+    def flush(self) -> None:
+        """Write what waits in the outbox."""
+        if self._wire is not None:
+            self._wire.pump()
+
+    def answer(self, packet: bytes) -> None:
+        """Write one packet past the outbox: the answer to a probe."""
+        assert self._wire is not None
+        self._wire.send_nowait(text_frame(packet))
+
+    def close(self, *, abort: bool = False) -> None:
+        """End: send what waits and say goodbye, or (`abort`) not even that."""
+        self._aborted = self._aborted or abort
+        self._closing.cancel()
+
+    # What trio-websocket calls.
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002
+        """Return what is trio-websocket's business; see to all that is not."""
+        if self._request:
+            request, self._request = self._request, b""
+            return request
+        await self._opened.wait()
+        while True:
+            while self._owed:
+                self._paid = trio.Event()
+                await self._paid.wait()
+            for piece in self._pieces:
+                if isinstance(piece, Passed):
+                    self._owed += piece.ends_message
+                    return piece.data
+                await self._deliver(piece)
+            self.flush()
+            data = await self._stream.receive_some(_READ_SIZE)
+            if not data:
+                return b""
+            self._pieces = self._splitter.feed(bytes(data))
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write trio-websocket's own frames, in order with ours."""
+        assert self._wire is not None
+        await self._wire.send_all(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Return: `send_all` waits for itself."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Close the stream: trio-websocket is done with it, or gives it up."""
+        self._closing.cancel()
+        await self._stream.aclose()
