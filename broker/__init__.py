@@ -8,21 +8,29 @@
 >>> broker.run("127.0.0.1", 3000)
 """
 
-from .broker import Broker
-from .errors import (
-    BrokerNotRunning,
-    ConnectError,
-    EventError,
-    JoinRefused,
-    SocketDisconnected,
-)
-from .handlers import NO_ACK
-from .messages import Delivery
-from .namespace import Namespace
-from .options import Options
-from .reasons import DisconnectReason
-from .server import Address
-from .socket import Socket
+try:
+    from .broker import Broker
+    from .errors import (
+        BrokerNotRunning,
+        ConnectError,
+        EventError,
+        JoinRefused,
+        SocketDisconnected,
+    )
+    from .handlers import NO_ACK
+    from .messages import Delivery
+    from .namespace import Namespace
+    from .options import Options
+    from .reasons import DisconnectReason
+    from .server import Address
+    from .socket import Socket
+except ImportError as error:
+    if (error.name or "").partition(".")[0] not in ("actors", "protocol"):
+        raise
+    raise ImportError(
+        f"atrio needs its own package {error.name!r}, but another one comes before it in sys.path "
+        f"({error.path}): give yours another name"
+    ) from error
 
 __all__ = [
     "NO_ACK",

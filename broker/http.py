@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -181,7 +182,8 @@ class HttpConnection:
                 await self._skip_body()
         if self._h11.their_state is not h11.DONE:
             headers.append(("Connection", "close"))
-        await self._send(h11.Response(status_code=response.status, headers=headers))
+        reason = HTTPStatus(response.status).phrase.encode()
+        await self._send(h11.Response(status_code=response.status, headers=headers, reason=reason))
         if response.body and (to is None or to.method != "HEAD"):
             await self._send(h11.Data(data=response.body))
         await self._send(h11.EndOfMessage())

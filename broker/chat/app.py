@@ -1,0 +1,220 @@
+"""Rooms, users and messages of the built-in chat.
+
+In `/chat` a client gives its name as `auth["name"]` and is put into `general`. It sends
+`switchRoom(room)`, `message(text)` and `listUsers()`, and gets `roomChanged`, `notification`,
+`message` and `rooms`. In `/admin` it gets `stats`, and sends `getStats()`. Refusals come back in
+the ack.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import ipaddress
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from broker import (
+    Broker,
+    BrokerNotRunning,
+    ConnectError,
+    DisconnectReason,
+    EventError,
+    Options,
+    Socket,
+)
+
+ROOMS = ("general", "tech", "random")
+MAX_NAME = 32
+MAX_TEXT = 2_000
+
+PAGE = Path(__file__).parent / "page"
+
+# Counts and statistics change with every user who comes or goes; people read them so often.
+_REPORT_EVERY = 0.1
+# … and see at least so often that the figures are alive.
+_REPORT_AT_LEAST = 2.0
+
+
+class Chat:
+    """The chat on a broker of its own: `serve` it, and `run` what it does beside."""
+
+    def __init__(self, options: Options | None = None, *, admin_token: str | None = None) -> None:
+        """Without `admin_token`, only clients on this machine enter `/admin`."""
+        self.broker = Broker(options)
+        self.broker.static("/", PAGE)
+        self._admin_token = admin_token
+        self._messages: dict[str, int] = {}  # of each room that has anybody in it
+        self._changed = trio.Event()
+        self._began = 0.0
+        self._chat = self.broker.of("/chat")
+        self._chat.use(self._check_name)
+        self._chat.on("connection", self._arrive)
+        self._chat.on("switchRoom", self._switch_room)
+        self._chat.on("message", self._message)
+        self._chat.on("listUsers", self._list_users)
+        self._chat.on("disconnecting", self._depart)
+        self._chat.on("disconnect", self._departed)
+        self._admin = self.broker.of("/admin")
+        self._admin.use(self._check_admin)
+        self._admin.on("connection", self._send_stats)
+        self._admin.on("getStats", self._get_stats)
+
+    async def run(self) -> None:
+        """Tell everybody of the rooms' counts, and `/admin` the statistics, while it is served."""
+        self._began = trio.current_time()
+        with suppress(BrokerNotRunning):
+            while True:
+                self._changed = trio.Event()
+                with trio.move_on_after(_REPORT_AT_LEAST) as waiting:
+                    await self._changed.wait()
+                if not waiting.cancelled_caught:
+                    await self._chat.emit("rooms", self._counts())
+                await self._admin.emit("stats", self._stats())
+                await trio.sleep(_REPORT_EVERY)
+
+    # /chat
+
+    async def _check_name(self, socket: Socket) -> None:
+        name = socket.handshake.auth.get("name")
+        if not isinstance(name, str) or not 1 <= len(name.strip()) <= MAX_NAME:
+            raise ConnectError(f"A name has 1 to {MAX_NAME} characters.")
+        socket.data["name"] = name.strip()
+
+    async def _arrive(self, socket: Socket) -> None:
+        await socket.emit("rooms", self._counts())
+        await self._enter(socket, ROOMS[0])
+
+    async def _enter(self, socket: Socket, room: str) -> None:
+        await socket.join(room)
+        socket.data["room"] = room
+        self._messages.setdefault(room, 0)
+        # Without an await between the list and the event: later comers are announced behind it.
+        socket.emit_nowait("roomChanged", {"room": room, "users": self._users(room)})
+        await self._announce(socket, "joined", room)
+
+    async def _leave(self, socket: Socket, room: str) -> None:
+        await socket.leave(room)
+        await self._announce(socket, "left", room)
+        self._forget_if_empty(room)
+
+    async def _announce(self, socket: Socket, kind: str, room: str) -> None:
+        name = socket.data["name"]
+        await socket.to(room).emit(
+            "notification",
+            {
+                "kind": kind,
+                "user": name,
+                "room": room,
+                "text": f"{name} {kind} {room}",
+                "time": dt.datetime.now(dt.UTC),
+            },
+        )
+        self._changed.set()
+
+    async def _switch_room(self, socket: Socket, room: object) -> dict[str, Any]:
+        if room not in ROOMS:
+            raise EventError("no_such_room", f"There are the rooms {', '.join(ROOMS)}.")
+        if room != socket.data["room"]:
+            await self._leave(socket, socket.data["room"])
+            await self._enter(socket, str(room))
+        return {"ok": True, "room": room}
+
+    async def _message(self, socket: Socket, text: object) -> dict[str, Any]:
+        if not isinstance(text, str) or not 1 <= len(text) <= MAX_TEXT or not text.strip():
+            raise EventError("bad_text", f"A message has 1 to {MAX_TEXT} characters.")
+        room = socket.data["room"]
+        self._messages[room] += 1
+        await self._chat.to(room).emit(
+            "message",
+            {
+                "id": secrets.token_urlsafe(9),
+                "user": socket.data["name"],
+                "from": socket.id,
+                "room": room,
+                "text": text,
+                "time": dt.datetime.now(dt.UTC),
+            },
+        )
+        self._changed.set()
+        return {"ok": True}
+
+    async def _list_users(self, socket: Socket) -> dict[str, Any]:
+        room = socket.data["room"]
+        return {"room": room, "users": self._users(room)}
+
+    async def _depart(self, socket: Socket, _reason: DisconnectReason) -> None:
+        for room in socket.joined_rooms:
+            await self._announce(socket, "left", room)
+
+    async def _departed(self, _socket: Socket, _reason: DisconnectReason) -> None:
+        for room in ROOMS:
+            self._forget_if_empty(room)
+        self._changed.set()
+
+    # /admin
+
+    async def _check_admin(self, socket: Socket) -> None:
+        if self._admin_token is None:
+            if not _is_local(socket):
+                raise ConnectError(
+                    "Only this machine may look; start the server with --admin-token to let others."
+                )
+        elif not hmac.compare_digest(
+            str(socket.handshake.auth.get("token", "")).encode(errors="replace"),
+            self._admin_token.encode(),
+        ):
+            raise ConnectError("This is not the admin token.")
+
+    async def _send_stats(self, socket: Socket) -> None:
+        await socket.emit("stats", self._stats())
+
+    async def _get_stats(self, socket: Socket) -> dict[str, Any]:
+        stats = self._stats()
+        await socket.emit("stats", stats)
+        return stats
+
+    # What there is.
+
+    def _users(self, room: str) -> list[str]:
+        sockets = self._chat.sockets
+        ids = self._chat.rooms.get(room, frozenset())
+        return sorted(sockets[id_].data["name"] for id_ in ids if id_ in sockets)
+
+    def _counts(self) -> list[dict[str, Any]]:
+        return [{"name": room, "users": len(self._users(room))} for room in ROOMS]
+
+    def _stats(self) -> dict[str, Any]:
+        statistics = self.broker.statistics()
+        return {
+            "uptime": trio.current_time() - self._began,
+            "connections": statistics.connections,
+            "sockets": statistics.sockets,
+            "memberships": statistics.memberships,
+            "rooms": [
+                {
+                    "name": room,
+                    "users": self._users(room),
+                    "messages": self._messages.get(room, 0),
+                }
+                for room in ROOMS
+            ],
+        }
+
+    def _forget_if_empty(self, room: str) -> None:
+        if not self._users(room):
+            self._messages.pop(room, None)
+
+
+def _is_local(socket: Socket) -> bool:
+    """Whether the client is on this machine: not merely a proxy of it."""
+    if {"x-forwarded-for", "forwarded"} & set(socket.handshake.headers):
+        return False
+    try:
+        return ipaddress.ip_address(socket.handshake.address).is_loopback
+    except ValueError:
+        return socket.handshake.address == ""  # a unix socket

@@ -1,0 +1,193 @@
+"""The command `atrio`.
+
+    atrio serve                     the built-in chat, its page at /
+    atrio serve MODULE:BROKER       a broker of yours: `broker = Broker()` in MODULE.py
+
+Exit codes: 0 stopped, 1 failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import msgspec
+import trio
+
+from .broker import Broker
+from .chat import Chat
+from .options import Options
+from .server import Address
+
+# The packages of atrio; a user's folder may hold files of these names.
+_OURS = ("broker", "actors", "protocol")
+_HEALTHZ = "/healthz"
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True):
+    """What `--config` may hold; what the command line says goes before it."""
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    log_level: str = "info"
+    admin_token: str | None = None
+    options: dict[str, Any] = {}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="atrio")
+def main() -> None:
+    """Atrio: a Socket.IO server on Trio, whose rooms are actors with a promised order."""
+
+
+@main.command()
+@click.argument("target", metavar="[MODULE:BROKER]", required=False)
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any free one.  [default: 3000]")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file: host, port, log_level, admin_token, and a table [options].",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="[default: info]",
+)
+@click.option(
+    "--admin-token",
+    help="Who has it may enter /admin of the chat; without one, this machine may.",
+)
+def serve(
+    target: str | None,
+    host: str | None,
+    port: int | None,
+    config_file: Path | None,
+    log_level: str | None,
+    admin_token: str | None,
+) -> None:
+    """Serve MODULE:BROKER, or the built-in chat, until Ctrl-C or SIGTERM."""
+    config = Config() if config_file is None else _read_config(config_file)
+    level = (log_level or config.log_level).upper()
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    admin_token = admin_token or config.admin_token
+    companion: Callable[[], Awaitable[None]] = trio.sleep_forever
+    if target is None:
+        chat = Chat(_options(config.options), admin_token=admin_token)
+        broker, companion = chat.broker, chat.run
+    elif config.options or admin_token is not None:
+        raise click.UsageError(
+            "[options] and the admin token are for the built-in chat: give yours to Broker(...)"
+        )
+    else:
+        broker = _load(target)
+    if broker.options.healthz is None:
+        broker.options = attrs.evolve(broker.options, healthz=_HEALTHZ)
+    _run(broker, companion, host or config.host, config.port if port is None else port)
+
+
+def _run(broker: Broker, companion: Callable[[], Awaitable[None]], host: str, port: int) -> None:
+    failures: list[Exception] = []
+    try:
+        trio.run(_serve, broker, companion, host, port)
+    except* OSError as group:
+        failures = list(group.exceptions)
+    if failures:
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {failures[0]}")
+
+
+async def _serve(
+    broker: Broker, companion: Callable[[], Awaitable[None]], host: str, port: int
+) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[Address]) -> None:
+            await broker.serve_until_signalled(host, port, task_status=task_status)
+            nursery.cancel_scope.cancel()
+
+        address = await nursery.start(serve)
+        click.echo(f"atrio listening on {address.url}")
+        sys.stdout.flush()
+        nursery.start_soon(companion)
+
+
+# What the command line names.
+
+
+def _read_config(file: Path) -> Config:
+    try:
+        return msgspec.toml.decode(file.read_bytes(), type=Config)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file}: {error}") from None
+
+
+def _options(values: dict[str, Any]) -> Options:
+    known = {field.name for field in attrs.fields(Options)}
+    unknown = ", ".join(sorted(set(values) - known))
+    if unknown:
+        raise click.UsageError(f"[options]: unknown: {unknown} (known: {', '.join(sorted(known))})")
+    try:
+        return Options(**values)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(f"[options]: {error}") from None
+
+
+def _load(target: str) -> Broker:
+    """Import MODULE and return its BROKER."""
+    module_name, colon, name = target.partition(":")
+    if not (module_name and colon and name):
+        raise click.UsageError(f"expected MODULE:BROKER, as in app:broker, saw {target!r}")
+    folder = Path.cwd()
+    _explain_if_ours(module_name, folder)
+    _let_in(folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise click.UsageError(f"there is no module {module_name!r} in {folder}") from None
+    except ImportError as error:
+        _explain_if_ours(error.name or "", folder)
+        raise
+    broker = getattr(module, name, None)
+    if not isinstance(broker, Broker):
+        raise click.UsageError(
+            f"expected {name!r} of {module.__file__} to be a Broker, saw {broker!r}"
+        )
+    return broker
+
+
+def _let_in(folder: Path) -> None:
+    """Let modules of `folder` be imported, those that are named like ours, too.
+
+    All of atrio is imported by now and holds what it needs, so the names `actors` and `protocol`
+    can mean the user's own modules in the user's program.
+    """
+    sys.path.insert(0, str(folder))
+    for name in _OURS[1:]:
+        if _is_in(name, folder):
+            for loaded in [*sys.modules]:
+                if loaded == name or loaded.startswith(f"{name}."):
+                    del sys.modules[loaded]
+
+
+def _explain_if_ours(module_name: str, folder: Path) -> None:
+    package = module_name.partition(".")[0]
+    if package == _OURS[0] and _is_in(package, folder):
+        raise click.UsageError(
+            f"a module {package!r} in {folder} has the name of atrio's own package, which it "
+            "hides or is hidden by: give yours another name"
+        )
+
+
+def _is_in(name: str, folder: Path) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
