@@ -73,8 +73,9 @@ class Actor(Generic[M]):
         Raises what the actor answers with, or `ActorGone` when it ends first. Cancelled before
         the question's turn came, it has not been asked.
         """
-        if question.reply.given:
+        if question.reply.asked:
             raise ValueError(f"{question!r} was asked before: make a new question for each ask")
+        question.reply.asked = True
         await self.mailbox.post(question)  # type: ignore[arg-type]  # M is a union with questions
         return await question.reply.wait()
 

@@ -23,12 +23,13 @@ T = TypeVar("T")
 class Reply(Generic[T]):
     """The place for one answer: one task waits for it, the actor gives it."""
 
-    __slots__ = ("_asker", "_outcome", "cancelled")
+    __slots__ = ("_asker", "_outcome", "asked", "cancelled")
 
     def __init__(self) -> None:
         self._outcome: outcome.Outcome[T] | None = None
         self._asker: trio.lowlevel.Task | None = None
         self.cancelled = False
+        self.asked = False
 
     @property
     def given(self) -> bool:

@@ -114,6 +114,12 @@ class Supervisor:
                         )
                         raise
                     logger.exception("%s failed and is started again", name)
+                except BaseExceptionGroup as group:  # it was cancelled, and in trouble
+                    trouble, cancelled = group.split(Exception)
+                    if restart is Restart.NEVER or trouble is None or cancelled is None:
+                        raise
+                    logger.exception("%s failed while it was cancelled", name, exc_info=trouble)
+                    raise cancelled from None
         finally:
             self._forget(name)
             if on_end is not None:

@@ -92,6 +92,7 @@ class FrameSplitter:
             head.first in (_FIN | _TEXT, _FIN | _BINARY)
             and head.masked
             and head.payload <= self._max_size
+            and head.size == len(_header(0, head.payload)) + 4  # a longer form is forbidden
             and not self._fragmented
         )
 

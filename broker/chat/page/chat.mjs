@@ -381,6 +381,7 @@ chat.on('roomChanged', (change) => {
   showError('room-error');
   markRoom();
   showUsers();
+  early.splice(0).filter((message) => message.room === room).forEach(showMessage);
   showView();
   if (arriving && !inAdmin()) focusView();
 });
@@ -442,8 +443,12 @@ function label(node, name) {
 
 // Messages
 
-chat.on('message', ({ from, user, room: where, text, time }) => {
-  if (where !== room) return;
+// One enters a room a moment before one is told of it: what is said meanwhile is not lost.
+const early = [];
+
+chat.on('message', (message) => (message.room === room ? showMessage(message) : early.push(message)));
+
+function showMessage({ from, user, text, time }) {
   let group = log.lastElementChild;
   const at = Date.parse(time);
   if (group?.dataset.from !== from || at - group.dataset.at > GROUP_WITHIN) {
@@ -455,7 +460,7 @@ chat.on('message', ({ from, user, room: where, text, time }) => {
     element('p', { className: 'text', dir: 'auto', textContent: text, data: { testid: 'message-text' } }), ' ',
     clock(time)));
   append(group);
-});
+}
 
 function clock(iso) {
   const time = new Date(iso);
