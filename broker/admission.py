@@ -46,8 +46,16 @@ async def admit(socket: Socket) -> Encoded | None:
     if admitted:
         await socket.events.open()
     elif refused is not None:
-        return refusal(socket.namespace.name, refused.message, refused.data)
+        return _told(socket, refused)
     return None
+
+
+def _told(socket: Socket, refused: ConnectError) -> Encoded:
+    try:
+        return refusal(socket.namespace.name, refused.message, refused.data)
+    except (TypeError, ValueError):
+        logger.exception("%s: a ConnectError cannot be sent", socket.namespace)
+        return refusal(socket.namespace.name, "internal error")
 
 
 async def _enter(socket: Socket) -> bool:

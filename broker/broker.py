@@ -53,7 +53,7 @@ class Broker(Server, Everybody):
         self.options = options or Options(**changes)
         self._namespaces: dict[str, Namespace] = {}
         self._dynamic: list[DynamicNamespace] = []
-        self._children: set[str] = set()  # namespaces that came to be in this life
+        self._children: dict[str, DynamicNamespace] = {}  # namespaces that came to be
         self._supervisor: Supervisor | None = None
         self._main = self.of("/")
 
@@ -91,18 +91,22 @@ class Broker(Server, Everybody):
         return namespace
 
     def known(self, name: str) -> Home | None:
-        """Return the namespace if it exists."""
+        """Return the namespace if it exists, and lets in every client."""
+        dynamic = self._children.get(name)
+        if dynamic is not None and not isinstance(dynamic.fits, re.Pattern):
+            return None  # each client is asked for anew: the answer may depend on its `auth`
         return self._namespaces.get(name)
 
     async def found(self, name: str, auth: dict[str, Any]) -> Home | None:
         """Return the namespace, or the one that comes to be for this client, or None."""
-        for dynamic in self._dynamic:
+        owner = self._children.get(name)
+        for dynamic in self._dynamic if owner is None else [owner]:
             if await self._fits(dynamic, name, auth):
                 if name not in self._namespaces:  # another client may have been quicker
-                    self._children.add(name)
+                    self._children[name] = dynamic
                     self._add(dynamic.child(name, self.options))
-                break
-        return self._namespaces.get(name)
+                return self._namespaces[name]
+        return None
 
     async def _fits(self, dynamic: DynamicNamespace, name: str, auth: dict[str, Any]) -> bool:
         if isinstance(dynamic.fits, re.Pattern):

@@ -79,11 +79,29 @@ class Handler:
 class Handlers:
     """The tables of one namespace, or (`of_socket`) of one socket."""
 
-    def __init__(self, *, of_socket: bool = False) -> None:
+    def __init__(self, *, of_socket: bool = False, inherited: Handlers | None = None) -> None:
+        """`inherited`: another's, which come first."""
         self._of_socket = of_socket
-        self.hooks: dict[str, list[Handler]] = {}
-        self.events: dict[str, list[Handler]] = {}
-        self.middleware: list[Handler] = []
+        self._inherited = inherited
+        self._hooks: dict[str, list[Handler]] = {}
+        self._events: dict[str, list[Handler]] = {}
+        self._middleware: list[Handler] = []
+
+    def of_event(self, event: str) -> list[Handler]:
+        """Return the handlers of a client's event, in order."""
+        own = self._events.get(event, [])
+        return own if self._inherited is None else [*self._inherited.of_event(event), *own]
+
+    def of_hook(self, name: str) -> list[Handler]:
+        """Return the hooks of a name, in order; a copy, for a hook may register others."""
+        inherited = [] if self._inherited is None else self._inherited.of_hook(name)
+        return [*inherited, *self._hooks.get(name, ())]
+
+    @property
+    def middleware(self) -> list[Handler]:
+        """The connect middleware, in order."""
+        inherited = [] if self._inherited is None else self._inherited.middleware
+        return [*inherited, *self._middleware]
 
     def add(self, event: str, function: AsyncFunction) -> None:
         """Register `function`; raises TypeError or ValueError for what can never be called."""
@@ -98,11 +116,11 @@ class Handlers:
                     f"the hook {hook!r} is called with ({', '.join(arguments)}); "
                     f"{handler.name} does not take that"
                 )
-            self.hooks.setdefault(hook, []).append(handler)
+            self._hooks.setdefault(hook, []).append(handler)
         elif event in RESERVED_EVENTS:
             raise ValueError(f"{event!r} is reserved: no client can send it")
         else:
-            self.events.setdefault(event, []).append(handler)
+            self._events.setdefault(event, []).append(handler)
 
     def _hook(self, event: str) -> str | None:
         if self._of_socket:
@@ -115,4 +133,4 @@ class Handlers:
         handler = Handler.of(function)
         if not handler.takes(1):
             raise TypeError(f"middleware is called with (socket); {handler.name} is not")
-        self.middleware.append(handler)
+        self._middleware.append(handler)

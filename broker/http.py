@@ -97,7 +97,7 @@ def read_request(event: h11.Request, peer: Peer, trusted: tuple[Network, ...]) -
     headers = Headers(event.headers)
     address, secure, host = peer.address, peer.secure, headers.get("host", "")
     if _is_in(address, trusted):
-        secure = headers.get("x-forwarded-proto", "https" if secure else "http") == "https"
+        secure = headers.get("x-forwarded-proto", "https" if secure else "http").lower() == "https"
         host = headers.get("x-forwarded-host", host)
         for hop in reversed(headers.tokens("x-forwarded-for")):
             address = hop  # the nearest hop that is no proxy of ours

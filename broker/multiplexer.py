@@ -17,7 +17,9 @@ from protocol import ProtocolError
 from protocol.socketio import Decoder, Packet, PacketType
 
 from .admission import admit, refusal
+from .encoded import Encoded
 from .home import Home
+from .inbox import Inbox
 from .options import Options
 from .reasons import DisconnectReason
 from .session import Session
@@ -47,7 +49,8 @@ class Multiplexer:
         self._decoder = Decoder()
         self._size = 0  # of the packet whose attachments still come
         self._sockets: dict[str, Socket] = {}
-        self._asked: set[str] = set()  # namespaces that are being looked for
+        # Namespaces that are being looked for, and the events, with their sizes, that wait.
+        self._asked: dict[str, Inbox[tuple[Packet, int]]] = {}
         self._dismissed: set[str] = set()  # namespaces the server has put the client out of
         self._alone: Timer | None = None
         self._expect_namespace()
@@ -70,15 +73,19 @@ class Multiplexer:
         """Let all sockets go."""
         if self._alone is not None:
             self._alone.cancel()
+        by_server = reason is DisconnectReason.SERVER_NAMESPACE_DISCONNECT
         for socket in list(self._sockets.values()):
-            socket.finish(reason)
+            if by_server:
+                socket.dismiss(reason)
+            else:
+                socket.finish(reason)
 
     # Packets.
 
     def _route(self, packet: Packet, size: int) -> None:
         socket = self._sockets.get(packet.namespace)
         if socket is None:
-            self._route_without_socket(packet)
+            self._route_without_socket(packet, size)
             return
         match packet.type:
             case PacketType.EVENT:
@@ -92,45 +99,65 @@ class Multiplexer:
             case _:
                 raise ProtocolError(f"{packet.type.name} for {packet.namespace}, where it is")
 
-    def _route_without_socket(self, packet: Packet) -> None:
+    def _route_without_socket(self, packet: Packet, size: int) -> None:
         name = packet.namespace
-        if packet.type is PacketType.CONNECT:
-            if name in self._asked:
-                raise ProtocolError(f"a second CONNECT for {name}")
+        early = self._asked.get(name)
+        if early is not None:
+            self._route_early(packet, size, early)
+        elif packet.type is PacketType.CONNECT:
             self._connect(name, packet.data or {})
         elif packet.type is PacketType.CONNECT_ERROR or name not in self._dismissed:
             raise ProtocolError(f"{packet.type.name} for {name}, where it is not")
         elif packet.type is PacketType.DISCONNECT:
             self._dismissed.discard(name)
 
+    def _route_early(self, packet: Packet, size: int, early: Inbox[tuple[Packet, int]]) -> None:
+        match packet.type:
+            case PacketType.EVENT:
+                early.put((packet, size), size)
+            case PacketType.DISCONNECT:
+                del self._asked[packet.namespace]
+                early.clear()
+            case _:
+                raise ProtocolError(f"{packet.type.name} for {packet.namespace}, not yet entered")
+
     # Coming and going.
 
     def _connect(self, name: str, auth: dict[str, Any]) -> None:
         self._dismissed.discard(name)
         namespace = self._namespaces.known(name)
-        socket = None if namespace is None else self._make_socket(namespace, auth)
-        self._asked.add(name)
-        self._session.nursery.start_soon(self._let_in, name, auth, socket)
+        if namespace is not None:
+            socket = self._make_socket(namespace, auth)
+            self._session.nursery.start_soon(self._let_in, socket)
+        else:
+            early = self._asked[name] = Inbox(self._options, self._session)
+            self._session.nursery.start_soon(self._look_for, name, auth, early)
 
-    async def _let_in(self, name: str, auth: dict[str, Any], socket: Socket | None) -> None:
-        try:
-            if socket is None:
-                namespace = await self._namespaces.found(name, auth)
-                if namespace is None or self._session.ended:
-                    self._push_refusal(name, "Invalid namespace")
-                    return
-                socket = self._make_socket(namespace, auth)
-        finally:
-            self._asked.discard(name)
+    async def _look_for(
+        self, name: str, auth: dict[str, Any], early: Inbox[tuple[Packet, int]]
+    ) -> None:
+        namespace = await self._namespaces.found(name, auth)
+        if self._asked.get(name) is not early or self._session.ended:
+            return  # the client has left it, or has gone
+        del self._asked[name]
+        if namespace is None:
+            early.clear()
+            self._refuse(name, refusal(name, "Invalid namespace"))
+            return
+        socket = self._make_socket(namespace, auth)
+        while early:
+            socket.events.put(*early.take())
+        await self._let_in(socket)
+
+    async def _let_in(self, socket: Socket) -> None:
         refused = await admit(socket)
         if refused is not None:
-            self._dismissed.add(name)
-            self._session.outbox.push_control(refused)
-            self._session.outbox.flush()
+            self._refuse(socket.namespace.name, refused)
 
-    def _push_refusal(self, name: str, message: str) -> None:
+    def _refuse(self, name: str, refused: Encoded) -> None:
         self._dismissed.add(name)
-        self._session.outbox.push_control(refusal(name, message))
+        self._session.outbox.push_control(refused)
+        self._session.outbox.flush()
 
     def _make_socket(self, namespace: Home, auth: dict[str, Any]) -> Socket:
         socket = Socket(

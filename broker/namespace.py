@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
-from .handlers import AsyncFunction, F, Handlers
+from .handlers import AsyncFunction, F, Handler, Handlers
 from .home import Home
 from .options import Options
 from .socket import Socket
@@ -28,6 +28,8 @@ class Registry:
         `error` with (socket, error, event). Raises TypeError for what is not async or cannot be
         called so, ValueError for a name no client can send.
         """
+        if not isinstance(event, str):
+            raise TypeError(f"expected an event's name, as in on('message'), saw {event!r}")
         if function is not None:
             self.handlers.add(event, function)
             return function
@@ -64,14 +66,16 @@ class DynamicNamespace(Registry):
     """
 
     def __init__(self, fits: re.Pattern[str] | Check) -> None:
-        if isinstance(fits, re.Pattern) and not isinstance(fits.pattern, str):
-            raise TypeError("expected a pattern of str")
+        if not isinstance(fits, re.Pattern):
+            Handler.of(fits)
+        elif not isinstance(fits.pattern, str):
+            raise TypeError("expected a pattern of str, saw one of bytes")
         self.fits = fits
         self.handlers = Handlers()
 
     def child(self, name: str, options: Options) -> Namespace:
         """Return a namespace of this kind."""
-        return Namespace(name, options, self.handlers)
+        return Namespace(name, options, Handlers(inherited=self.handlers))
 
     def __repr__(self) -> str:
         return f"<DynamicNamespace {self.fits!r}>"

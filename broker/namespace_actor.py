@@ -15,7 +15,7 @@ from typing import TypeVar, assert_never
 
 import trio
 
-from actors import Actor, ActorGone, Ask, MailboxFull, Restart, Supervisor
+from actors import Actor, ActorGone, MailboxFull, Restart, Supervisor
 
 from .encoded import Encoded
 from .errors import BrokerNotRunning, JoinRefused
@@ -122,11 +122,11 @@ class NamespaceActor(Actor[NamespaceMessage]):
 
     def members(self, name: str) -> Iterable[Member]:
         """Return who is in a room now; a socket's id is a room with that socket in it."""
-        room = self.rooms.get(name)
-        if room is not None:
-            return room.members
         socket = self.sockets.get(name)
-        return () if socket is None else (socket,)
+        if socket is not None:
+            return (socket,)
+        room = self.rooms.get(name)
+        return () if room is None else room.members
 
     def abandon(self, message: NamespaceMessage) -> None:
         """Answer what waits when the broker ends."""
@@ -163,7 +163,7 @@ class NamespaceActor(Actor[NamespaceMessage]):
         if audience.rooms is None or len(audience.rooms) != 1 or audience.excluded:
             return None
         (name,) = audience.rooms
-        return self.rooms.get(name)
+        return None if name in self.sockets else self.rooms.get(name)
 
     async def join(self, member: Member, name: str) -> None:
         """Let `member` into a room, which is brought to life if need be.
@@ -193,28 +193,31 @@ class NamespaceActor(Actor[NamespaceMessage]):
             raise BrokerNotRunning("join") from None
         await message.join.reply.wait()
 
-    async def leave(self, member: Member, name: str) -> None:
-        """Let `member` out of a room. It leaves even when the caller is cancelled."""
-        room = member.room_actors.get(name)
-        if room is not None:
+    async def leave(self, member: Member, *names: str) -> None:
+        """Let `member` out of rooms. It leaves them even when the caller is cancelled."""
+        messages = []
+        for name in names:
+            room = member.room_actors.get(name)
+            if room is not None:
+                message = Leave(member)
+                with suppress(ActorGone):
+                    await _tell_surely(room, message)
+                    messages.append(message)
+        for message in messages:
             with suppress(ActorGone):
-                await _tell_surely(room, Leave(member))
+                await message.reply.wait()
 
     async def remove(self, member: Member) -> None:
         """Let `member` out of all its rooms, and forget it, even when the caller is cancelled."""
-        for room in list(member.room_actors.values()):
-            with suppress(ActorGone):
-                await _tell_surely(room, Leave(member))
-        with suppress(ActorGone):
-            await _tell_surely(self, Remove(member))
+        with trio.CancelScope(shield=True), suppress(ActorGone):
+            await self.leave(member, *member.room_actors)
+            await self.ask(Remove(member))
 
 
 async def _tell_surely(actor: Actor[M], message: M) -> None:
-    """Ask, whatever happens to the caller: only waiting for the answer can be cancelled."""
+    """Post, whatever happens to the caller; raises `ActorGone`."""
     try:
         actor.tell_nowait(message)
     except MailboxFull:
         with trio.CancelScope(shield=True):  # no longer than the actor's turn
             await actor.tell(message)
-    if isinstance(message, Ask):
-        await message.reply.wait()

@@ -6,23 +6,37 @@ Times are seconds (float), sizes are bytes (int).
 from __future__ import annotations
 
 import ipaddress
+import math
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
 TransportName: TypeAlias = Literal["polling", "websocket"]
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _at_least(minimum: float, *, above: bool = False) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value < minimum or (above and value == minimum):  # type: ignore[operator]
+        if (
+            not number
+            or not math.isfinite(value)  # type: ignore[arg-type]
+            or value < minimum  # type: ignore[operator]
+            or (above and value == minimum)
+        ):
             bound = "more than" if above else "at least"
             raise ValueError(f"{attribute.name}: expected {bound} {minimum:g}, saw {value!r}")
 
     return check
+
+
+def _count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{attribute.name}: expected a whole number from 1 up, saw {value!r}")
 
 
 def _one_of(*allowed: str) -> Any:
@@ -69,11 +83,13 @@ def _networks(value: str | Iterable[str | Network]) -> tuple[Network, ...]:
 
 
 def _cookie(value: str | bool | None) -> str | None:
-    return "io" if value is True else value or None
+    name = "io" if value is True else value or None
+    if name is not None and not _COOKIE_NAME.fullmatch(name):
+        raise ValueError(f"cookie: expected letters, digits, '_', '-' or '.', saw {name!r}")
+    return name
 
 
 _seconds = _at_least(0, above=True)
-_count = _at_least(1)
 
 
 @attrs.frozen(kw_only=True)

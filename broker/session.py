@@ -48,7 +48,10 @@ class Receiver(Protocol):
         """Handle one message; it may close the session."""
 
     def ended(self, reason: DisconnectReason) -> None:
-        """The session has ended; called once. What is to be done now starts in its nursery."""
+        """The session ends; called once. What is pushed now is the last that can be.
+
+        What is to be done starts in the session's nursery.
+        """
 
 
 @attrs.define
@@ -156,14 +159,14 @@ class Session:
         for timer in (self._beat, self._slow):
             if timer is not None:
                 timer.cancel()
+        if self._receiver is not None:
+            self._receiver.ended(reason)
         self.outbox.close(keep=reason in _SENDS_THE_REST)
         if self._readable is not None:
             self._readable.set()
         if self._probe is not None:
             self._probe.close(abort=True)
         self._leave_transport(reason)
-        if self._receiver is not None:
-            self._receiver.ended(reason)
         self._over.set()
 
     def _leave_transport(self, reason: DisconnectReason) -> None:

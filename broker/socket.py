@@ -19,7 +19,7 @@ from actors import Actor, Reply
 from protocol.socketio import Packet, PacketType
 
 from .encoded import Encoded, encoded_packet
-from .errors import SocketDisconnected
+from .errors import SocketDisconnected, unwrapped
 from .events import encoded_event
 from .handlers import AsyncFunction, F, Handlers
 from .handshake import Handshake
@@ -113,8 +113,10 @@ class Socket(Targets):
         return self._nursery
 
     async def _task_failed(self, error: Exception) -> None:
+        if self.gone and isinstance(unwrapped(error), SocketDisconnected):
+            return
         await self.events.report(error, None)
-        self._dismiss(DisconnectReason.SERVER_ERROR)
+        self.dismiss(DisconnectReason.SERVER_ERROR)
 
     # Handlers.
 
@@ -124,6 +126,8 @@ class Socket(Targets):
         A call, `socket.on("move", move)`, or a decorator, `@socket.on("move")`. `disconnecting`
         and `disconnect` are hooks, called with (reason). Raises TypeError for what is not async.
         """
+        if not isinstance(event, str):
+            raise TypeError(f"expected an event's name, as in on('move'), saw {event!r}")
         if function is not None:
             self.handlers.add(event, function)
             return function
@@ -139,19 +143,28 @@ class Socket(Targets):
     async def join(self, *rooms: str) -> None:
         """Enter rooms, one after the other; when it returns, every later broadcast arrives.
 
-        Raises `JoinRefused` (it stays in the rooms before that one), TypeError or ValueError for
-        what is no room's name, `SocketDisconnected` once the socket has gone.
+        Raises `JoinRefused`, TypeError or ValueError for what is no room's name,
+        `SocketDisconnected` once the socket has gone. A refusal leaves the rooms before it as they
+        are, entered; cancelled, it has entered none.
         """
-        for room in _checked(rooms):
-            if self.gone:
-                raise SocketDisconnected(self.id)
-            await self._actor.join(self, room)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        entered: list[str] = []
+        try:
+            for room in _checked(rooms):
+                if self.gone:
+                    raise SocketDisconnected(self.id)
+                if room not in self.room_actors:
+                    await self._actor.join(self, room)
+                    entered.append(room)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):  # rooms answer within a turn
+                await self._actor.leave(self, *entered)
+            raise
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; when it returns, no later broadcast arrives. Works when cancelled, too."""
-        for room in _checked(rooms):
-            await self._actor.leave(self, room)
+        await self._actor.leave(self, *_checked(rooms))
         await trio.lowlevel.checkpoint()
 
     @asynccontextmanager
@@ -192,16 +205,16 @@ class Socket(Targets):
         self._last_ack += 1
         id_ = self._last_ack
         encoded = self._encoded(event, args, id_)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        await self._session.outbox.below_mark()
-        if self.gone:
-            raise SocketDisconnected(self.id)
-        reply = self._acks[id_] = Reply()
-        self.push(encoded)
         if timeout is None:
             timeout = self.namespace.options.ack_timeout
         try:
             with trio.fail_after(timeout):
+                await trio.lowlevel.checkpoint_if_cancelled()
+                await self._session.outbox.below_mark()
+                if self.gone:
+                    raise SocketDisconnected(self.id)
+                reply = self._acks[id_] = Reply()
+                self.push(encoded)
                 values = await reply.wait()
         finally:
             self._acks.pop(id_, None)
@@ -226,6 +239,10 @@ class Socket(Targets):
         """As in Node: alone, this socket if it can be written to at once; with rooms, others."""
         return Target(self.namespace, Audience(sender=self), volatile=True, own=self)
 
+    def compress(self, compress: bool) -> Target:
+        """As in Node: alone, this socket; with rooms, others."""
+        return Target(self.namespace, Audience(sender=self), own=self).compress(compress)
+
     # Its end.
 
     async def disconnect(self, close: bool = False) -> None:
@@ -233,12 +250,13 @@ class Socket(Targets):
 
         Events of it that wait are dropped. Returns at once: its hooks run in a task of their own.
         """
-        self._dismiss(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
+        self.dismiss(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
         if close:
             self._session.close(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
         await trio.lowlevel.checkpoint()
 
-    def _dismiss(self, reason: DisconnectReason) -> None:
+    def dismiss(self, reason: DisconnectReason) -> None:
+        """Go because the server wants it: tell the client, drop what it has sent."""
         if self.connected:
             packet = Packet(PacketType.DISCONNECT, self.namespace.name)
             self._session.outbox.push_control(encoded_packet(packet))
@@ -260,6 +278,8 @@ class Socket(Targets):
         if self.connected:
             self.connected = False
             self._session.nursery.start_soon(self._end, reason)
+        else:
+            self.events.cancel()
         self._on_gone(self)
 
     async def _end(self, reason: DisconnectReason) -> None:
@@ -271,13 +291,15 @@ class Socket(Targets):
         finally:
             self.events.cancel()
             deadline = trio.current_time() + options.disconnect_timeout
+            with trio.CancelScope(shield=True, deadline=deadline):
+                await self.events.finished()  # unless a handler shields itself for longer
+            deadline = trio.current_time() + options.disconnect_timeout
             await self._run_last_hooks("disconnecting", reason, deadline)
             await self.forget()
             await self._run_last_hooks("disconnect", reason, deadline)
 
     async def _run_last_hooks(self, name: str, reason: DisconnectReason, deadline: float) -> None:
         with trio.CancelScope(shield=True, deadline=deadline) as scope:
-            await self.events.finished()
             await self.events.run_hooks(name, reason)
         if scope.cancelled_caught:
             logger.error(
@@ -305,6 +327,7 @@ class Socket(Targets):
     def admitted(self) -> None:
         """Be connected: called in the namespace's turn."""
         self.connected = True
+        self.events.expect_opening()
         self.push = self._session.outbox.push
         packet = Packet(PacketType.CONNECT, self.namespace.name, {"sid": self.id})
         self._session.outbox.push_control(encoded_packet(packet))

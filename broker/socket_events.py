@@ -24,6 +24,8 @@ from .session import Session
 
 logger = logging.getLogger("atrio.socket")
 
+_INTERNAL = EventError("internal", "internal error")  # a user's error says nothing to clients
+
 
 class Subject(Protocol):
     """The socket whose events these are."""
@@ -54,10 +56,13 @@ class SocketEvents:
             self._scope = trio.CancelScope()
             self._session.nursery.start_soon(self._run)
 
-    async def open(self) -> None:
-        """Run the connection hooks, then handle events: those that wait, and later ones."""
+    def expect_opening(self) -> None:
+        """Count as busy from now on: `open` is about to be called."""
         self._open = True
         self._scope = trio.CancelScope()
+
+    async def open(self) -> None:
+        """Run the connection hooks, then handle events: those that wait, and later ones."""
         await self._run(self._welcome)
 
     async def _welcome(self) -> None:
@@ -124,19 +129,23 @@ class SocketEvents:
                 refusal = error
             case _:
                 await self.report(error, event)
-                refusal = EventError("internal", "internal error")
+                refusal = _INTERNAL
         if id_ is not None:
-            self._acknowledge(id_, ack_error(refusal))
+            try:
+                self._acknowledge(id_, ack_error(refusal))
+            except (TypeError, ValueError) as unsendable:
+                await self.report(unsendable, event)
+                self._acknowledge(id_, ack_error(_INTERNAL))
 
     def _acknowledge(self, id_: int, values: list[Any]) -> None:
         packet = Packet(PacketType.ACK, self._home.name, values, id_)
         self._socket.push(encoded_packet(packet))
 
     def _calls(self, event: str) -> list[Call]:
-        own = self._socket.handlers.events.get(event, ())
+        own = self._socket.handlers.of_event(event)
         if event in ("connect", "connection", "error"):  # the namespace's are hooks
             return [Call(handler) for handler in own]
-        of_all = self._home.handlers.events.get(event, ())
+        of_all = self._home.handlers.of_event(event)
         return [
             *(Call(handler, (self._socket,)) for handler in of_all),
             *(Call(handler) for handler in own),
@@ -161,8 +170,8 @@ class SocketEvents:
     def _hooks(self, name: str) -> Iterable[Call]:
         # Lists may grow while hooks run: a connection hook registers others.
         return [
-            *(Call(hook, (self._socket,)) for hook in self._home.handlers.hooks.get(name, ())),
-            *(Call(hook) for hook in self._socket.handlers.hooks.get(name, ())),
+            *(Call(hook, (self._socket,)) for hook in self._home.handlers.of_hook(name)),
+            *(Call(hook) for hook in self._socket.handlers.of_hook(name)),
         ]
 
     async def report(self, error: Exception, event: str | None) -> None:
@@ -174,7 +183,7 @@ class SocketEvents:
             self._socket.id,
             exc_info=error,
         )
-        for hook in self._home.handlers.hooks.get("error", ()):
+        for hook in self._home.handlers.of_hook("error"):
             try:
                 await hook.function(self._socket, error, event)
             except Exception:

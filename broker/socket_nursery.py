@@ -7,6 +7,7 @@ socket some kilobytes. The tasks live in the session's nursery, each in a scope 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -43,19 +44,11 @@ class SocketNursery:
         for scope in self._scopes:
             scope.cancel()
 
-    async def _run(
-        self, async_fn: Callable[..., Awaitable[object]], args: tuple[Any, ...], **status: Any
-    ) -> None:
-        with trio.CancelScope() as scope:
-            self._scopes.add(scope)
-            if self._cancelled:
-                scope.cancel()
-            try:
-                await async_fn(*args, **status)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the hook gets it
-                await self._failed(error)
-            finally:
-                self._scopes.discard(scope)
+    async def _run(self, async_fn: Callable[..., Awaitable[object]], args: tuple[Any, ...]) -> None:
+        try:
+            await self._run_in_scope(partial(async_fn, *args))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the hook gets it
+            await self._failed(error)
 
     async def _run_started(
         self,
@@ -64,4 +57,33 @@ class SocketNursery:
         *,
         task_status: trio.TaskStatus[Any],
     ) -> None:
-        await self._run(async_fn, args, task_status=task_status)
+        status = _Status(task_status)
+        try:
+            await self._run_in_scope(partial(async_fn, *args, task_status=status))
+        except Exception as error:
+            if not status.is_started:
+                raise  # in whoever waits for it to start
+            await self._failed(error)
+
+    async def _run_in_scope(self, run: Callable[[], Awaitable[object]]) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if self._cancelled:
+                scope.cancel()
+            try:
+                await run()
+            finally:
+                self._scopes.discard(scope)
+
+
+class _Status:
+    """A task status that remembers whether it was used."""
+
+    def __init__(self, status: trio.TaskStatus[Any]) -> None:
+        self._status = status
+        self.is_started = False
+
+    def started(self, value: Any = None) -> None:
+        """Tell who waits."""
+        self._status.started(value)
+        self.is_started = True

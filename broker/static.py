@@ -53,10 +53,9 @@ class Static:
             return self.root if path.rstrip("/") == self.url else None
         if path != self.url and not path.startswith(self.url + "/"):
             return None
-        if "\0" in path:
-            return None
-        file = (self.root / path[len(self.url) :].lstrip("/")).resolve()
-        if not file.is_relative_to(self.root):
-            return None
-        file = file / "index.html" if file.is_dir() else file
-        return file if file.is_file() else None
+        try:
+            file = (self.root / path[len(self.url) :].lstrip("/")).resolve()
+            file = file / "index.html" if file.is_dir() else file
+            return file if file.is_relative_to(self.root) and file.is_file() else None
+        except (OSError, ValueError):
+            return None  # no file can have such a name

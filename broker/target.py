@@ -169,7 +169,11 @@ class Target(Targets):
         actor = self._namespace.running(what)
         chosen = actor.select(self._reached())
         # A socket in middleware may be in rooms already, but is not connected.
-        return [cast("FetchedSocket", member) for member in chosen if member.id in actor.sockets]
+        return [
+            cast("FetchedSocket", member)
+            for member in chosen
+            if member.id in actor.sockets and not member.gone
+        ]
 
     async def fetch_sockets(self) -> list[FetchedSocket]:
         """Return the connected sockets of the target, as they are now."""

@@ -61,20 +61,23 @@ class WebSocketTransport(trio.abc.Stream):
         """
         self._receive = receive
         websocket = None
-        async with trio.open_nursery() as nursery:
-            self._wire = Wire(self._stream, nursery, self._broken)
-            with self._closing:
-                websocket = await self._handshake(nursery)
-                opened()
-                self._opened.set()
-                await self._receive_owed(websocket)
-            self._receive = lambda _message: None
-            self._settle_debts()
-            if websocket is not None and not self._aborted:
-                with trio.move_on_after(self._options.grace):
-                    await self._wire.drained()
-                    await websocket.aclose()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._wire = Wire(self._stream, nursery, self._broken)
+                with self._closing:
+                    websocket = await self._handshake(nursery)
+                    opened()
+                    self._opened.set()
+                    await self._receive_owed(websocket)
+                self._receive = lambda _message: None
+                self._settle_debts()
+                if websocket is not None and not self._aborted:
+                    with trio.move_on_after(self._options.grace):
+                        await self._wire.drained()
+                        await websocket.aclose()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._wire = None  # there is no nursery any more to write in
         closed = None if websocket is None else websocket.closed
         return closed is not None and closed.code not in _FAULTS
 
@@ -169,7 +172,8 @@ class WebSocketTransport(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write trio-websocket's own frames, in order with ours."""
-        assert self._wire is not None
+        if self._wire is None:
+            raise trio.ClosedResourceError("the connection has ended")
         await self._wire.send_all(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:

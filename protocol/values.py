@@ -3,8 +3,7 @@
 Out: None, bool, int, float, str, bytes-like, list, tuple, dict with str keys, aware datetime
 (ISO 8601 with milliseconds and `Z`, as `Date` has it), attrs classes, dataclasses and msgspec
 Structs, anywhere inside. NaN and infinities become null, as `JSON.stringify` makes them. bytes-like
-values become placeholders, and their bytes attachments, in the order they stand in. (The JSON
-library lets two more kinds through without asking: an Enum goes out as its value, a UUID as text.)
+values become placeholders, and their bytes attachments, in the order they stand in.
 
 In: what JSON gives. JavaScript writes half an emoji as a lone surrogate escape; it comes in as
 U+FFFD. Nesting deeper than `MAX_DEPTH` is an error of the peer.
@@ -15,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import marshal
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -51,10 +50,25 @@ def dumps(value: Any, *, lead: int = 0) -> tuple[bytes, list[bytes]]:
             return {"_placeholder": True, "num": len(attachments) - 1}
         return _plain(inner)
 
+    if not _is_builtin(value) and (fault := _explain(value, lead)) is not None:
+        raise fault
     try:
         return orjson.dumps(value, default, _OPTIONS), attachments
     except orjson.JSONEncodeError as error:
         raise _explain(value, lead) or TypeError(str(error)) from None
+
+
+def _is_builtin(value: Any) -> bool:
+    """Whether `value` is made of nothing but Python's own kinds.
+
+    orjson lets an Enum and a UUID through without asking, so other kinds are looked at one by one.
+    marshal refuses them, too, and does so in C: a quarter of a microsecond for a small event.
+    """
+    try:
+        marshal.dumps(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:
@@ -99,7 +113,9 @@ def _faults(value: Any, path: str, depth: int) -> Iterator[tuple[str, Exception]
         yield path, ValueError("nested too deeply, or within itself")
         return
     match value:
-        case None | bool() | bytes() | bytearray() | memoryview() | enum.Enum() | uuid.UUID():
+        case enum.Enum():
+            yield path, TypeError(f"{type(value).__name__} cannot be sent; send its value")
+        case None | bool() | bytes() | bytearray() | memoryview():
             return
         case int():
             if abs(value) > MAX_INT:

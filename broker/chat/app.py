@@ -69,10 +69,12 @@ class Chat:
         self._began = trio.current_time()
         with suppress(BrokerNotRunning):
             while True:
-                self._changed = trio.Event()
-                with trio.move_on_after(_REPORT_AT_LEAST) as waiting:
+                with trio.move_on_after(_REPORT_AT_LEAST):
                     await self._changed.wait()
-                if not waiting.cancelled_caught:
+                if self._changed.is_set():
+                    # Forgotten before the counts are taken: what changes from here on, and while
+                    # we sleep, is for the next report.
+                    self._changed = trio.Event()
                     await self._chat.emit("rooms", self._counts())
                 await self._admin.emit("stats", self._stats())
                 await trio.sleep(_REPORT_EVERY)

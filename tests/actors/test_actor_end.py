@@ -60,7 +60,7 @@ class Listener(Actor[Say | Said]):
 
 async def hear_the_end(actor: Listener, message: Say | Said, heard: list[str]) -> None:
     wait = actor.ask(message) if isinstance(message, Said) else actor.tell(message)
-    with pytest.raises(ActorGone):
+    with pytest.raises(ActorGone), trio.fail_after(5):  # who does not hear it would hang
         await wait
     heard.append(type(message).__name__)
 

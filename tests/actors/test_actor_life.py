@@ -89,7 +89,8 @@ class Hearing:
 
     async def _ask(self, who: str, actor: Summer, question: Ask[int]) -> None:
         try:
-            answer = await actor.ask(question)
+            with trio.fail_after(5):  # who hears nothing would hang
+                answer = await actor.ask(question)
             self.heard[who] = answer
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what was heard
             self.heard[who] = type(error)

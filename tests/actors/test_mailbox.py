@@ -173,7 +173,7 @@ async def test_those_who_wait_for_a_place_hear_that_the_actor_is_gone(ending: st
     heard: list[str] = []
 
     async def post(message: str) -> None:
-        with pytest.raises(ActorGone):
+        with pytest.raises(ActorGone), trio.fail_after(5):  # who does not hear it would hang
             await mailbox.post(message)
         heard.append(message)
 

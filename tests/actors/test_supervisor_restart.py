@@ -140,7 +140,8 @@ class Parrot(Actor[Echo]):
 
 async def ask(actor: Parrot, text: str, heard: list[str]) -> None:
     try:
-        heard.append(await actor.ask(Echo(text)))
+        with trio.fail_after(5):  # who hears nothing would hang
+            heard.append(await actor.ask(Echo(text)))
     except ActorGone:
         heard.append(f"gone: {text}")
 

@@ -38,8 +38,12 @@ payloads = (
 masks = st.binary(min_size=4, max_size=4)
 # Mostly what clients send: whole messages, control frames, fragments. And now and then anything.
 good = st.builds(frame, st.sampled_from([0x81, 0x82, 0x89, 0x8A]), payloads, masks)
-fragments = st.builds(frame, st.sampled_from([0x01, 0x02, 0x00, 0x80, 0x80]), payloads, masks)
+unmasked = st.builds(frame, st.sampled_from([0x81, 0x82, 0x89, 0x80]), payloads, st.none())
 odd = st.builds(frame, st.integers(0, 255), payloads, st.none() | masks)
+# Fragments, control frames and whole messages in any order, which is wrong more often than not.
+disorder = st.lists(
+    st.sampled_from([0x01, 0x02, 0x00, 0x80, 0x81, 0x82, 0x89]), min_size=2, max_size=6
+).map(lambda firsts: b"".join(frame(first, b"a", b"mask") for first in firsts))
 # A fragmented message with what may stand in it.
 whole = st.builds(
     lambda kind, parts, mask: b"".join(
@@ -53,8 +57,17 @@ whole = st.builds(
     st.lists(st.just(b"part") | st.just("é".encode()), min_size=1, max_size=3),
     masks,
 )
+# A message in the middle of another, which only the library may refuse.
+interrupted = st.builds(
+    lambda kind, pings, inner: b"".join(
+        frame(first, b"a", b"mask") for first in (kind, *[0x89] * pings, inner, 0x80)
+    ),
+    st.sampled_from([0x01, 0x02]),
+    st.integers(0, 2),
+    st.sampled_from([0x81, 0x82, 0x01, 0x02]),
+)
 valid_streams = st.lists(good | good | whole, max_size=8).map(b"".join)
-streams = st.lists(good | good | whole | fragments | odd, max_size=8).map(b"".join)
+streams = st.lists(good | whole | interrupted | disorder | unmasked | odd, max_size=8).map(b"".join)
 anything = st.binary(max_size=60) | streams
 
 

@@ -167,7 +167,7 @@ def test_text_between_attachments_is_refused(text: str, before: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["1", "-1", "0.0", "0.5", '"0"', "null", "true", "[0]", "{}", "1e99"]
+    "number", ["1", "-1", "0.0", "0.5", '"0"', "null", "true", "false", "[0]", "{}", "1e99"]
 )
 def test_a_placeholder_without_its_attachment_is_refused(number: str) -> None:
     decoder = Decoder()

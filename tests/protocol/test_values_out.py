@@ -6,10 +6,8 @@ import collections
 import dataclasses
 import datetime as dt
 import decimal
-import enum
 import json
 import math
-import uuid
 from typing import Any, NamedTuple
 
 import attrs
@@ -61,10 +59,6 @@ class Whole(int):
 
 class Real(float):
     pass
-
-
-class Colour(enum.Enum):
-    RED = "red"
 
 
 EAST = dt.timezone(dt.timedelta(hours=5, minutes=30))
@@ -210,7 +204,7 @@ def test_what_is_nested_very_deeply_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "accepted",
-    [*(value for value, _ in ACCEPTED), b"", Colour.RED, uuid.UUID(int=1)],
+    [*(value for value, _ in ACCEPTED), b""],
     ids=lambda value: type(value).__name__,
 )
 def test_the_path_never_names_what_could_be_sent(accepted: Any) -> None:
