@@ -112,6 +112,7 @@ class Actor(Generic[M]):
         try:
             while (first := await self.mailbox.take()) is not None:
                 self.turn(first)
+                first = None  # what it names shall not outlive it while this waits
                 await self.between_turns()
         finally:
             taken, self._taken = self._taken, []

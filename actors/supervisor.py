@@ -49,10 +49,10 @@ class Supervisor:
     def __init__(self, *, limit: RestartLimit | None = None) -> None:
         self.limit = limit or RestartLimit()
         self.names: dict[str, int] = {}
-        self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Self:
+        self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         return self
 

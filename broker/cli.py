@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import attrs
 import click
@@ -34,8 +34,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     """What `--config` may hold; what the command line says goes before it."""
 
     host: str = "127.0.0.1"
-    port: int = 3000
-    log_level: str = "info"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 3000
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     admin_token: str | None = None
     options: dict[str, Any] = {}
 

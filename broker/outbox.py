@@ -69,6 +69,7 @@ class Flusher:
                 outbox.flush()
                 if count % _SLICE == 0:
                     await trio.lowlevel.checkpoint()
+            del dirty, outbox  # a client that has gone shall not be held while this waits
 
     async def _burst_over(self, deadline: float) -> None:
         quiet = 0

@@ -31,7 +31,7 @@ class Refusal:
         """
         if upgrading and self.status == 400:
             text = self.message + (f". {hint}" if hint else "")
-            return Response(400, text.encode(), "text/html", {"Connection": "close"})
+            return Response(400, text.encode(), "text/html")
         body: dict[str, object] = {"code": self.code, "message": self.message}
         if hint:
             body["hint"] = hint

@@ -118,6 +118,8 @@ class Server:
     @asynccontextmanager
     async def living(self) -> AsyncIterator[Life]:
         """The life there is, or one that is opened for the block."""
+        if self._life is not None and self._life.closing.is_set():
+            raise RuntimeError("it is being closed; wait for that before serving again")
         if self._life is None:
             async with self._open() as life:
                 yield life

@@ -125,6 +125,9 @@ class Session:
             task_status.started()
             try:
                 await carry()
+            except trio.Cancelled:
+                self.close(DisconnectReason.SERVER_SHUTDOWN)
+                raise
             finally:
                 self.close(DisconnectReason.TRANSPORT_CLOSE)
 

@@ -68,6 +68,7 @@ class Socket(Targets):
         self._on_gone = on_gone
         self._actor = namespace.running("a socket")
         self._held: list[Encoded] = []
+        self._held_bytes = 0
         self._nursery: SocketNursery | None = None
         self._acks: dict[int, Reply[list[Any]]] = {}
         self._last_ack = -1
@@ -153,8 +154,9 @@ class Socket(Targets):
             for room in _checked(rooms):
                 if self.gone:
                     raise SocketDisconnected(self.id)
-                if room not in self.room_actors:
-                    await self._actor.join(self, room)
+                was_in = room in self.room_actors
+                await self._actor.join(self, room)  # a leave may still wait for its turn
+                if not was_in:
                     entered.append(room)
         except trio.Cancelled:
             with trio.CancelScope(shield=True):  # rooms answer within a turn
@@ -320,7 +322,12 @@ class Socket(Targets):
     def _hold(self, encoded: Encoded) -> bool:
         """Keep an event until the CONNECT packet has gone out."""
         self._held.append(encoded)
-        if sum(len(held.wire) for held in self._held) > self.namespace.event_limit:
+        self._held_bytes += len(encoded.wire)
+        options = self.namespace.options
+        if (
+            self._held_bytes > options.max_outbox_bytes
+            or len(self._held) > options.max_outbox_packets
+        ):
             self._session.outbox_full()
         return not self.gone
 

@@ -77,7 +77,7 @@ def encode(packet: Packet) -> Encoded:
 
     EVENT and ACK become their binary forms when their data holds bytes.
     """
-    type_ = packet.type
+    type_ = _PLAIN.get(packet.type, packet.type)
     body = b""
     attachments: list[bytes] = []
     if packet.data is not None:
@@ -87,6 +87,11 @@ def encode(packet: Packet) -> Encoded:
     if attachments:
         if type_ not in _BINARY:
             raise TypeError(f"a {type_.name} packet cannot hold bytes")
+        if len(attachments) > MAX_ATTACHMENTS:
+            raise ValueError(
+                f"{len(attachments)} binary values in one event; clients refuse more than "
+                f"{MAX_ATTACHMENTS}"
+            )
         head = f"{_BINARY[type_]:d}{len(attachments)}-"
     if packet.namespace != "/":
         head += packet.namespace + ","

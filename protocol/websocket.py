@@ -46,19 +46,26 @@ class Passed(NamedTuple):
 class FrameSplitter:
     """Splits one client's byte stream, after the handshake, into messages and `Passed` bytes."""
 
-    __slots__ = ("_buffer", "_ends_message", "_fragmented", "_max_size", "_passing")
+    __slots__ = ("_chunks", "_ends_message", "_fragmented", "_max_size", "_missing", "_passing")
 
     def __init__(self, max_size: int) -> None:
         """`max_size`: the largest payload, in bytes, that is taken as a message."""
         self._max_size = max_size
-        self._buffer = b""
+        self._chunks: list[bytes] = []  # the beginning of a frame that is not whole yet
+        self._missing = 0  # so many bytes at the least, if we know
         self._passing = 0  # so many bytes of the current frame are still to be passed on
         self._ends_message = False  # whether that frame ends a message
         self._fragmented = False  # whether a fragmented message is open
 
     def feed(self, data: bytes) -> Iterator[str | bytes | Passed]:
         """Yield what `data` completes. Finish the iteration before feeding more."""
-        buffer = self._buffer + data if self._buffer else data
+        if len(data) < self._missing:  # of a large frame: joined once, when it is whole
+            self._chunks.append(data)
+            self._missing -= len(data)
+            return
+        buffer = b"".join((*self._chunks, data)) if self._chunks else data
+        self._chunks = []
+        self._missing = 0
         start, end = 0, len(buffer)
         while start < end:
             if self._passing:
@@ -74,6 +81,7 @@ class FrameSplitter:
                 continue
             stop = start + head.size + head.payload
             if stop > end:
+                self._missing = stop - end
                 break
             body = start + head.size
             payload = _unmasked(buffer[body:stop], buffer[body - 4 : body])
@@ -85,14 +93,14 @@ class FrameSplitter:
                 yield text
             else:
                 self._pass_on(head)  # let the library refuse it
-        self._buffer = buffer[start:]
+        if start < end:
+            self._chunks = [buffer[start:]]
 
     def _is_ours(self, head: _Head) -> bool:
         return (
             head.first in (_FIN | _TEXT, _FIN | _BINARY)
-            and head.masked
             and head.payload <= self._max_size
-            and head.size == len(_header(0, head.payload)) + 4  # a longer form is forbidden
+            and head.size == len(_header(0, head.payload)) + 4  # masked, and in no longer a form
             and not self._fragmented
         )
 
@@ -106,11 +114,10 @@ class FrameSplitter:
 
 
 class _Head(NamedTuple):
-    """A frame's header: its first byte, its own size, whether it is masked, its payload's size."""
+    """A frame's header: its first byte, its own size with the mask, its payload's size."""
 
     first: int
     size: int
-    masked: bool
     payload: int
 
     @classmethod
@@ -120,15 +127,14 @@ class _Head(NamedTuple):
         if available < 2:
             return None
         first, second = buffer[start], buffer[start + 1]
-        masked = bool(second & _MASKED)
         payload = second & 0x7F
         extended = {126: 2, 127: 8}.get(payload, 0)
-        size = 2 + extended + 4 * masked
+        size = 2 + extended + (4 if second & _MASKED else 0)
         if available < size:
             return None
         if extended:
             payload = int.from_bytes(buffer[start + 2 : start + 2 + extended], "big")
-        return cls(first, size, masked, payload)
+        return cls(first, size, payload)
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:

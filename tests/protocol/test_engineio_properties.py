@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from protocol import ProtocolError
 from protocol.engineio import Packet, PacketType, decode, decode_payload, encode, encode_payload
 
-moderate = settings(deadline=None, max_examples=150)
+moderate = settings(deadline=None, max_examples=100)
 
 texts = st.builds(Packet, st.sampled_from(PacketType), st.text())
 binaries = st.builds(Packet, st.just(PacketType.MESSAGE), st.binary())

@@ -96,7 +96,7 @@ def fed(chunks: list[bytes]) -> list[str | bytes | Passed]:
     return [item for chunk in chunks for item in splitter.feed(chunk)]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(chunks=cut(anything))
 def test_no_input_raises_and_no_cut_changes_what_comes(chunks: list[bytes]) -> None:
     stream = b"".join(chunks)
@@ -105,7 +105,7 @@ def test_no_input_raises_and_no_cut_changes_what_comes(chunks: list[bytes]) -> N
     assert flat(fed([stream[index : index + 1] for index in range(len(stream))])) == expected
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(chunks=cut(anything))
 def test_passed_bytes_are_bytes_of_the_stream_in_their_order(chunks: list[bytes]) -> None:
     remaining = iter(b"".join(chunks))
@@ -177,14 +177,14 @@ def heard_behind(chunks: list[bytes]) -> list[Heard]:
     return library.heard
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(chunks=cut(valid_streams))
 def test_a_stream_is_the_same_with_and_without_a_splitter(chunks: list[bytes]) -> None:
     alone = heard_alone(b"".join(chunks))
     assert heard_behind(chunks) == alone
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(chunks=cut(streams))
 def test_a_broken_stream_is_refused_at_the_same_place_with_a_splitter(chunks: list[bytes]) -> None:
     alone = heard_alone(b"".join(chunks))

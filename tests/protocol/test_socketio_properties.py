@@ -20,7 +20,7 @@ from protocol.socketio import (
 )
 from protocol.values import MAX_INT
 
-moderate = settings(deadline=None, max_examples=150)
+moderate = settings(deadline=None, max_examples=100)
 
 scalars = (
     st.none()
@@ -149,13 +149,13 @@ def add_all(messages: list[str | bytes]) -> None:
             assert packet is None or packet.type in set(PacketType)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(messages=st.lists(pieces | st.text() | with_surrogates | st.binary(), max_size=6))
 def test_any_messages_are_packets_or_the_one_error(messages: list[str | bytes]) -> None:
     add_all(messages)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     packet=packets,
     edits=st.lists(

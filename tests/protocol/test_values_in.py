@@ -179,7 +179,7 @@ pieces = st.sampled_from(
 strings = st.lists(pieces, max_size=8).map(lambda parts: '"' + "".join(parts) + '"')
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(key=strings, values=st.lists(strings, max_size=3))
 def test_escapes_in_any_order_are_read_as_the_standard_parser_reads_them(
     key: str, values: list[str]

@@ -6,8 +6,10 @@ import collections
 import dataclasses
 import datetime as dt
 import decimal
+import enum
 import json
 import math
+import uuid
 from typing import Any, NamedTuple
 
 import attrs
@@ -59,6 +61,18 @@ class Whole(int):
 
 class Real(float):
     pass
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Word(enum.StrEnum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
 
 
 EAST = dt.timezone(dt.timedelta(hours=5, minutes=30))
@@ -115,6 +129,11 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (frozenset("a"), TypeError, "frozenset cannot be sent"),
     (1j, TypeError, "complex cannot be sent"),
     (decimal.Decimal(1), TypeError, "Decimal cannot be sent"),
+    # The JSON library would let these through without asking.
+    (Colour.RED, TypeError, "Colour cannot be sent"),
+    (Word.RED, TypeError, "Word cannot be sent"),
+    (Level.LOW, TypeError, "Level cannot be sent"),
+    (uuid.UUID(int=1), TypeError, "UUID cannot be sent"),
     (range(2), TypeError, "range cannot be sent"),
     (object(), TypeError, "object cannot be sent"),
     (collections.deque([1]), TypeError, "deque cannot be sent"),

@@ -96,7 +96,7 @@ def in_order(value: Any, json_value: Any) -> list[tuple[bytes, int]]:
     return [found for one, other in pairs for found in in_order(one, other)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(value=st.recursive(scalars | st.binary(), containers, max_leaves=20))
 def test_attachments_are_in_the_order_of_their_places(value: Any) -> None:
     text, attachments = dumps(value)
@@ -128,7 +128,7 @@ def paths(value: Any, path: str = "args") -> list[str]:
     return [path]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(value=st.lists(st.recursive(scalars | st.binary() | refused, containers, max_leaves=15)))
 def test_any_value_is_sent_or_refused_with_the_path_of_its_first_fault(value: list[Any]) -> None:
     faults = paths(value)
