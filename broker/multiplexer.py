@@ -12,6 +12,7 @@ import secrets
 from typing import Any, Protocol
 
 import attrs
+import trio
 
 from protocol import ProtocolError
 from protocol.socketio import Decoder, Packet, PacketType
@@ -39,6 +40,18 @@ class Namespaces(Protocol):
         """Return the namespace, which may come to be now, or None."""
 
 
+@attrs.frozen(eq=False)
+class _Search:
+    """A namespace that is being looked for, and the events (with their sizes) that wait for it."""
+
+    early: Inbox[tuple[Packet, int]]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    def give_up(self) -> None:
+        self.early.clear()
+        self.scope.cancel()
+
+
 class Multiplexer:
     """What lives above one session: its sockets by namespace."""
 
@@ -49,8 +62,7 @@ class Multiplexer:
         self._decoder = Decoder()
         self._size = 0  # of the packet whose attachments still come
         self._sockets: dict[str, Socket] = {}
-        # Namespaces that are being looked for, and the events, with their sizes, that wait.
-        self._asked: dict[str, Inbox[tuple[Packet, int]]] = {}
+        self._sought: dict[str, _Search] = {}
         self._dismissed: set[str] = set()  # namespaces the server has put the client out of
         self._alone: Timer | None = None
         self._expect_namespace()
@@ -73,6 +85,8 @@ class Multiplexer:
         """Let all sockets go."""
         if self._alone is not None:
             self._alone.cancel()
+        for search in self._sought.values():
+            search.give_up()
         by_server = reason is DisconnectReason.SERVER_NAMESPACE_DISCONNECT
         for socket in list(self._sockets.values()):
             if by_server:
@@ -101,9 +115,9 @@ class Multiplexer:
 
     def _route_without_socket(self, packet: Packet, size: int) -> None:
         name = packet.namespace
-        early = self._asked.get(name)
-        if early is not None:
-            self._route_early(packet, size, early)
+        search = self._sought.get(name)
+        if search is not None:
+            self._route_early(packet, size, search)
         elif packet.type is PacketType.CONNECT:
             self._connect(name, packet.data or {})
         elif packet.type is PacketType.CONNECT_ERROR or name not in self._dismissed:
@@ -111,13 +125,12 @@ class Multiplexer:
         elif packet.type is PacketType.DISCONNECT:
             self._dismissed.discard(name)
 
-    def _route_early(self, packet: Packet, size: int, early: Inbox[tuple[Packet, int]]) -> None:
+    def _route_early(self, packet: Packet, size: int, search: _Search) -> None:
         match packet.type:
             case PacketType.EVENT:
-                early.put((packet, size), size)
+                search.early.put((packet, size), size)
             case PacketType.DISCONNECT:
-                del self._asked[packet.namespace]
-                early.clear()
+                search.give_up()
             case _:
                 raise ProtocolError(f"{packet.type.name} for {packet.namespace}, not yet entered")
 
@@ -130,23 +143,23 @@ class Multiplexer:
             socket = self._make_socket(namespace, auth)
             self._session.nursery.start_soon(self._let_in, socket)
         else:
-            early = self._asked[name] = Inbox(self._options, self._session)
-            self._session.nursery.start_soon(self._look_for, name, auth, early)
+            search = self._sought[name] = _Search(Inbox(self._options, self._session))
+            self._session.nursery.start_soon(self._look_for, name, auth, search)
 
-    async def _look_for(
-        self, name: str, auth: dict[str, Any], early: Inbox[tuple[Packet, int]]
-    ) -> None:
-        namespace = await self._namespaces.found(name, auth)
-        if self._asked.get(name) is not early or self._session.ended:
+    async def _look_for(self, name: str, auth: dict[str, Any], search: _Search) -> None:
+        namespace = None
+        with search.scope:
+            namespace = await self._namespaces.found(name, auth)
+        del self._sought[name]
+        if search.scope.cancel_called:
             return  # the client has left it, or has gone
-        del self._asked[name]
         if namespace is None:
-            early.clear()
+            search.early.clear()
             self._refuse(name, refusal(name, "Invalid namespace"))
             return
         socket = self._make_socket(namespace, auth)
-        while early:
-            socket.events.put(*early.take())
+        while search.early:
+            socket.events.put(*search.early.take())
         await self._let_in(socket)
 
     async def _let_in(self, socket: Socket) -> None:

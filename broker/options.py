@@ -39,6 +39,11 @@ def _count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         raise ValueError(f"{attribute.name}: expected a whole number from 1 up, saw {value!r}")
 
 
+def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name}: expected True or False, saw {value!r}")
+
+
 def _one_of(*allowed: str) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value not in allowed:
@@ -48,11 +53,13 @@ def _one_of(*allowed: str) -> Any:
 
 
 def _path(value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"path: expected a URL path like '/socket.io/', saw {value!r}")
     return f"/{value.strip('/')}/" if value.strip("/") else "/"
 
 
 def _optional_path(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and not value.startswith("/"):
+    if value is not None and not str(value).startswith("/"):
         raise ValueError(f"{attribute.name}: expected a path like '/healthz', saw {value!r}")
 
 
@@ -112,7 +119,7 @@ class EngineOptions:
     max_http_buffer_size: int = attrs.field(default=1_000_000, validator=_count)
     """The largest thing a client may send at once: a polling body, a websocket message."""
 
-    allow_upgrades: bool = True
+    allow_upgrades: bool = attrs.field(default=True, validator=_flag)
     """Whether a polling session may go over to websocket; that is how most clients start."""
 
     upgrade_timeout: float = attrs.field(default=10.0, validator=_seconds)
@@ -122,7 +129,7 @@ class EngineOptions:
     """Origins that may connect besides the server's own; `"*"` = all. None by default: a page of
     somebody else must not act in the name of the user who looks at it."""
 
-    cors_credentials: bool = False
+    cors_credentials: bool = attrs.field(default=False, validator=_flag)
     """Whether foreign pages may send cookies along. Off: cookies are what such an attack uses."""
 
     cookie: str | None = attrs.field(default=None, converter=_cookie)

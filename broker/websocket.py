@@ -22,6 +22,7 @@ from .wire import Wire
 
 _READ_SIZE = 65536
 
+_CLOSE_FRAME = 0x8
 _TOO_LARGE = 1009
 _FAULTS = frozenset({1002, 1003, 1007, _TOO_LARGE})  # a client that broke the rules
 
@@ -174,6 +175,8 @@ class WebSocketTransport(trio.abc.Stream):
         """Write trio-websocket's own frames, in order with ours."""
         if self._wire is None:
             raise trio.ClosedResourceError("the connection has ended")
+        if self._opened.is_set() and data[0] & 0x0F == _CLOSE_FRAME:
+            self._wire.outbox = None  # no data may follow it (RFC 6455, section 5.5.1)
         await self._wire.send_all(bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
