@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, overload
 
@@ -120,9 +120,13 @@ class Broker(Server, Everybody):
 
     # The namespace `/`.
 
-    def on(self, event: str, function: F | None = None) -> Any:
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, function: F) -> F: ...
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
         """Register a handler or hook of the namespace `/`; as `Namespace.on`."""
-        return self._main.on(event, function)
+        return self._main.on(event) if function is None else self._main.on(event, function)
 
     def use(self, function: F) -> F:
         """Register connect middleware of the namespace `/`; as `Namespace.use`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast, overload
 
-from .handlers import AsyncFunction, F, Handler, Handlers
+from .handlers import F, Handler, Handlers
 from .home import Home
 from .options import Options
 from .socket import Socket
@@ -20,7 +20,11 @@ class Registry:
 
     handlers: Handlers
 
-    def on(self, event: str, function: F | None = None) -> Any:
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, function: F) -> F: ...
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
         """Register a handler of a client's event, or a hook; `@chat.on("message")`, or a call.
 
         A handler is called with (socket, *args); what it returns is the ack. Hooks: `connection`
@@ -34,7 +38,7 @@ class Registry:
             self.handlers.add(event, function)
             return function
 
-        def register(function: AsyncFunction) -> AsyncFunction:
+        def register(function: F) -> F:
             self.handlers.add(event, function)
             return function
 

@@ -215,6 +215,7 @@ class Server:
         task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until SIGINT or SIGTERM closes it gracefully; a second one cancels."""
+        failure: OSError | None = None
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
 
@@ -226,8 +227,13 @@ class Server:
                             self._life.shut()
 
                 nursery.start_soon(watch)
-                await self.serve(host, port, task_status=task_status)
+                try:
+                    await self.serve(host, port, task_status=task_status)
+                except OSError as error:
+                    failure = error
                 nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, overload
 
 import trio
 
@@ -21,7 +21,7 @@ from protocol.socketio import Packet, PacketType
 from .encoded import Encoded, encoded_packet
 from .errors import SocketDisconnected, unwrapped
 from .events import encoded_event
-from .handlers import AsyncFunction, F, Handlers
+from .handlers import F, Handlers
 from .handshake import Handshake
 from .home import Home
 from .messages import Audience, RoomMessage
@@ -121,7 +121,11 @@ class Socket(Targets):
 
     # Handlers.
 
-    def on(self, event: str, function: F | None = None) -> Any:
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, function: F) -> F: ...
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
         """Register a handler for this socket alone; it does not get the socket first.
 
         A call, `socket.on("move", move)`, or a decorator, `@socket.on("move")`. `disconnecting`
@@ -133,7 +137,7 @@ class Socket(Targets):
             self.handlers.add(event, function)
             return function
 
-        def register(function: AsyncFunction) -> AsyncFunction:
+        def register(function: F) -> F:
             self.handlers.add(event, function)
             return function
 

@@ -113,7 +113,7 @@ def _faults(value: Any, path: str, depth: int) -> Iterator[tuple[str, Exception]
         yield path, ValueError("nested too deeply, or within itself")
         return
     match value:
-        case enum.Enum():
+        case enum.Enum() if not isinstance(value, str | int | float):  # a StrEnum is a str
             yield path, TypeError(f"{type(value).__name__} cannot be sent; send its value")
         case None | bool() | bytes() | bytearray() | memoryview():
             return

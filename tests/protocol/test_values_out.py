@@ -82,6 +82,8 @@ ACCEPTED: list[tuple[Any, str]] = [
     (None, "null"),
     (True, "true"),
     (False, "false"),
+    (Word.RED, '"red"'),  # a str, as a DisconnectReason is
+    (Level.LOW, "1"),
     (0, "0"),
     (MAX_INT, "9007199254740991"),
     (-MAX_INT, "-9007199254740991"),
@@ -131,8 +133,6 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     (decimal.Decimal(1), TypeError, "Decimal cannot be sent"),
     # The JSON library would let these through without asking.
     (Colour.RED, TypeError, "Colour cannot be sent"),
-    (Word.RED, TypeError, "Word cannot be sent"),
-    (Level.LOW, TypeError, "Level cannot be sent"),
     (uuid.UUID(int=1), TypeError, "UUID cannot be sent"),
     (range(2), TypeError, "range cannot be sent"),
     (object(), TypeError, "object cannot be sent"),
