@@ -128,8 +128,9 @@ class Endpoint:
         if session is not None:
             session.check_alive()
         if session is None or session.ended:
-            if transport == "polling" and sid in self._services.farewells:
-                return self._services.farewells.pop(sid)
+            farewell = self._services.farewell_to(sid) if transport == "polling" else None
+            if farewell is not None:
+                return farewell
             raise Refused(SESSION_UNKNOWN, f"sid={sid!r}")
         if query.get("EIO", engineio.VERSION) != engineio.VERSION:
             raise Refused(BAD_REQUEST, "the session speaks EIO=4")

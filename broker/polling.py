@@ -171,16 +171,17 @@ class PollingTransport:
             self._poll.answer(Answer(400))
             self._poll = None
 
-    def farewell(self, last: Encoded) -> bytes:
-        """End the poll that waits with what is left and `last`.
+    def farewell(self, last: Encoded) -> list[bytes]:
+        """Say what is left, then `last`, each in a poll of its own; one may wait already.
 
-        Returns what the client's next poll should hear, when none waits now.
+        Returns what the client's next polls should hear. The official client handles a close at
+        once and the packets beside it in its next turn, when it no longer listens to them.
         """
-        events = [*self._session.outbox.take(), last]
-        if self._poll is None:
-            return _body(events)
-        self._answer_poll(events)
-        return b""
+        left = self._session.outbox.take()
+        polls = [poll for poll in (left, [last]) if poll]
+        if self._poll is not None:
+            self._answer_poll(polls.pop(0))
+        return [_body(poll) for poll in polls]
 
     def _end_poll(self) -> None:
         if self._poll is not None:

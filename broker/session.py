@@ -74,8 +74,17 @@ class Services:
     tally: Tally = attrs.field(factory=Tally)
     sessions: dict[str, Session] = attrs.field(factory=dict)
     """Those that have not ended, by sid."""
-    farewells: dict[str, bytes] = attrs.field(factory=dict)
-    """What the last poll of a session that has ended should hear, by sid."""
+    farewells: dict[str, list[bytes]] = attrs.field(factory=dict)
+    """What the last polls of a session that has ended should hear, by sid."""
+
+    def farewell_to(self, sid: str) -> bytes | None:
+        """Return what the next poll of a session that has ended should hear, if anything."""
+        bodies = self.farewells.get(sid)
+        if bodies is None:
+            return None
+        if len(bodies) == 1:
+            del self.farewells[sid]
+        return bodies.pop(0)
 
 
 class Session:
