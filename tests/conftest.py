@@ -1,4 +1,4 @@
-"""What several tests need: clients that speak the wire themselves, in memory."""
+"""What several tests need: clients that speak the wire themselves, in memory; the closing lines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import trio.testing
 import trio_websocket
 
 from broker.server import Server
+
+_NOT_RUN = pytest.StashKey[int]()  # how many tests lacked a real client
 
 StreamPair = Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]]
 
@@ -136,3 +138,26 @@ async def _http(server: Server) -> AsyncIterator[HttpClient]:
 def http() -> Callable[[Server], AbstractAsyncContextManager[HttpClient]]:
     """`async with http(broker) as client`: an HTTP connection, in memory."""
     return _http
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how the time was shared, and which real clients did not take part."""
+    shares: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folder = "/".join(report.nodeid.split("::")[0].split("/")[:2])
+                shares[folder] = shares.get(folder, 0.0) + report.duration
+    terminalreporter.section("shares of the time")
+    for folder, seconds in sorted(shares.items()):
+        terminalreporter.line(f"{folder}: {seconds:.1f} s")
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    terminalreporter.config.stash[_NOT_RUN] = sum(
+        "apt-get install" in reason or "npm ci" in reason for reason in skipped
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close with the number of real-client tests that could not run."""
+    if _NOT_RUN in config.stash:
+        print(f"real-client tests that did not run: {config.stash[_NOT_RUN]}")  # noqa: T201

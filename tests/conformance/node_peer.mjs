@@ -1,0 +1,116 @@
+// The apps of apps.py on Node's own servers: `node node_peer.mjs APP [PORT]`. The rows hold here
+// too, which shows that they are true.
+
+import { createServer } from "node:http";
+import { Server as Engine } from "engine.io";
+import { Server } from "socket.io";
+
+const QUICK = { pingInterval: 300, pingTimeout: 200 };
+const LENIENT = { pingInterval: 300, pingTimeout: 10000 };
+const ANYBODY = { cors: { origin: "*" } };
+const ALLOWED_ORIGIN = "https://app.example";
+
+function echo(http, options) {
+  const engine = new Engine(options);
+  engine.attach(http, { path: "/engine.io/" });
+  engine.on("connection", (socket) => {
+    socket.on("message", (data) => socket.send(data));
+  });
+  return () => engine.close();
+}
+
+function addEchoHandlers(io) {
+  io.on("connection", (socket) => {
+    socket.emit("auth", socket.handshake.auth);
+    socket.on("message", (...args) => socket.emit("message-back", ...args));
+    socket.on("message-with-ack", (...args) => args.pop()(...args));
+  });
+  io.of("/custom").on("connection", (socket) => {
+    socket.emit("auth", socket.handshake.auth);
+  });
+}
+
+function addMeetingHandlers(io) {
+  const rooms = (socket) => [...socket.rooms].filter((room) => room !== socket.id).sort();
+  for (const namespace of [io.of("/"), io.of("/chat")]) {
+    namespace.on("connection", (socket) => {
+      socket.on("join", (...args) => {
+        const done = args.pop();
+        socket.join(args);
+        done(rooms(socket));
+      });
+      socket.on("leave", (room, done) => {
+        socket.leave(room);
+        done(rooms(socket));
+      });
+      socket.on("tell-others", (room, ...args) => {
+        const done = args.pop();
+        socket.to(room).emit("told", ...args);
+        done(true);
+      });
+      socket.on("tell-all", (names, ...args) => {
+        const done = args.pop();
+        namespace.to(names).emit("told", ...args);
+        done(true);
+      });
+      socket.on("tell-except", (room, ...args) => {
+        const done = args.pop();
+        namespace.except(room).emit("told", ...args);
+        done(true);
+      });
+      socket.on("ask-me", async (...args) => {
+        const done = args.pop();
+        done(await socket.timeout(5000).emitWithAck("question", ...args));
+      });
+      socket.on("kick-me", (close) => socket.disconnect(close));
+      socket.on("disconnect", (reason) => {
+        namespace.to("watchers").emit("gone", socket.handshake.auth.name, reason);
+      });
+    });
+  }
+  io.of("/chat").on("connection", (socket) => {
+    socket.on("message-with-ack", (...args) => args.pop()(...args));
+  });
+  io.on("connection", (socket) => {
+    let number = 0;
+    let timer;
+    socket.on("count", () => {
+      timer = setInterval(() => socket.emit("number", number++), 1);
+    });
+    socket.on("stop", () => {
+      clearInterval(timer);
+      socket.emit("counted", number);
+    });
+    socket.on("disconnect", () => clearInterval(timer));
+  });
+}
+
+function socketIO(http, options, ...handlers) {
+  const io = new Server(http, options);
+  for (const add of handlers) add(io);
+  return () => io.close();
+}
+
+const APPS = {
+  engine: (http) => echo(http, { ...QUICK, ...ANYBODY }),
+  "calm-engine": (http) => echo(http, ANYBODY),
+  "lenient-engine": (http) => echo(http, { ...LENIENT, ...ANYBODY }),
+  "guarded-engine": (http) => echo(http, { cors: { origin: [ALLOWED_ORIGIN] }, cookie: true }),
+  broker: (http) =>
+    socketIO(http, { ...QUICK, ...ANYBODY, connectTimeout: 1000 }, addEchoHandlers),
+  "calm-broker": (http) => socketIO(http, ANYBODY, addEchoHandlers),
+  meeting: (http) =>
+    socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addMeetingHandlers),
+};
+
+const [app, port = "0"] = process.argv.slice(2);
+const http = createServer((_, response) => response.writeHead(404).end());
+const close = APPS[app](http);
+http.listen(Number(port), "127.0.0.1", () => console.log("listening", http.address().port));
+process.on("SIGTERM", () => {
+  close();
+  http.close();
+  http.closeAllConnections();
+  // A websocket that closes may take its time to; nobody waits for it here.
+  setTimeout(() => process.exit(0), 100).unref();
+});
