@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from .endpoint import Endpoint
-from .peers import PEERS, Server, Servers
+from .peers import PEERS, Server, Servers, require_node
 from .real_clients import Client
 
 
@@ -99,5 +99,6 @@ def meeting(servers: Servers) -> Server:
 
 @pytest.fixture
 def client() -> Client:
-    """Runs a real client."""
+    """Runs a real client of Node's."""
+    require_node()
     return Client()

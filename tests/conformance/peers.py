@@ -44,9 +44,9 @@ def unavailable(reason: str) -> None:
 def require_node() -> None:
     """Make sure that Node and its packages are there."""
     if shutil.which("node") is None:
-        unavailable("needs Node.js: apt-get install nodejs npm")
+        unavailable("needs Node.js: apt-get install -y nodejs npm")
     if not (NODE_MODULES / "socket.io-client").is_dir():
-        unavailable("needs Node's packages: npm ci --prefix tests/conformance")
+        unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
 
 
 def require_python_socketio() -> None:

@@ -17,8 +17,6 @@ from typing import Any
 
 import trio
 
-from .peers import require_node, require_python_socketio
-
 CLIENTS = Path(__file__).parent / "clients"
 
 # polling only, websocket only, and from one to the other, as most clients start.
@@ -67,12 +65,7 @@ class Client:
     @asynccontextmanager
     async def start(self, script: str, *args: str) -> AsyncIterator[Running]:
         """Start one, and end it with the block, however that ends."""
-        if script.endswith(".py"):
-            require_python_socketio()
-            program = [sys.executable, "-W", "error"]
-        else:
-            require_node()
-            program = ["node"]
+        program = [sys.executable, "-W", "error"] if script.endswith(".py") else ["node"]
         run = partial(
             trio.run_process,
             [*program, str(CLIENTS / script), *args],

@@ -40,10 +40,10 @@ def chromium(servers: Servers) -> str:
         pytest.skip("the page is of atrio's own chat")
     require_node()
     if not (NODE_MODULES / "playwright-core").is_dir():
-        unavailable("needs Node's packages: npm ci --prefix tests/conformance")
+        unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
     found = shutil.which("chromium")
     if found is None:
-        unavailable("needs Chromium: apt-get install chromium")
+        unavailable("needs Chromium: apt-get install -y chromium")
     assert found is not None
     return found
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from .peers import Server
+from .peers import Server, require_python_socketio
 from .real_clients import MODES, Client
+
+
+@pytest.fixture
+def client() -> Client:
+    """Runs a real client of Python's."""
+    require_python_socketio()
+    return Client()
 
 
 @pytest.mark.parametrize("mode", MODES)
