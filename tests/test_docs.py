@@ -228,12 +228,21 @@ def test_an_example_runs(example: Path, runner: Runner) -> None:
     runner.run_program(example)
 
 
-async def test_the_node_example_talks_to_the_chat_example(tmp_path: Path) -> None:
+@pytest.fixture
+def node_packages() -> Path:
+    """Where Node finds its client; without it what needs it does not run."""
     packages = ROOT / "tests" / "conformance" / "node_modules"
     if shutil.which("node") is None or not (packages / "socket.io-client").exists():
-        missing = "please run: apt-get install -y nodejs npm, then .ci/test"
+        missing = "needs Node.js: apt-get install -y nodejs npm, then .ci/test"
         assert not os.environ.get("CI"), missing
         pytest.skip(missing)
+    return packages
+
+
+async def test_the_node_example_talks_to_the_chat_example(
+    tmp_path: Path, node_packages: Path
+) -> None:
+    packages = node_packages
     (tmp_path / "node_modules").symlink_to(packages)  # where Node looks for them
     script = shutil.copy(DOCS / "examples" / "client.mjs", tmp_path)
     names = runpy.run_path(str(DOCS / "examples" / "chat_in_thirty_lines.py"))
