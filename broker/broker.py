@@ -200,7 +200,7 @@ class Broker(Server, Everybody):
             rooms=sum(1 for room in rooms if room.members),
             memberships=sum(len(room.members) for room in rooms),
             tasks=count_tasks(self._supervisor.nursery) + self._life.count_tasks(),
-            pending_acks=sum(sock.pending_acks for sock in sockets),
+            pending_acks=sum(len(sock.acks) for sock in sockets),
             mailbox_messages=sum(len(actor.mailbox) for actor in actors)
             + sum(len(room.mailbox) for room in rooms),
             outbox_bytes=sum(session.outbox.bytes for session in sessions),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 import attrs
 
@@ -134,3 +134,31 @@ class Handlers:
         if not handler.takes(1):
             raise TypeError(f"middleware is called with (socket); {handler.name} is not")
         self._middleware.append(handler)
+
+
+class Registry:
+    """Where handlers are registered: a namespace, a socket."""
+
+    handlers: Handlers
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, function: F) -> F: ...
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
+        """Register a handler of a client's event, or a hook: `@chat.on("message")`, or a call.
+
+        Raises TypeError for what is not async or cannot be called as it would be, ValueError for a
+        name no client can send.
+        """
+        if not isinstance(event, str):
+            raise TypeError(f"expected an event's name, as in on('message'), saw {event!r}")
+        if function is not None:
+            self.handlers.add(event, function)
+            return function
+
+        def register(function: F) -> F:
+            self.handlers.add(event, function)
+            return function
+
+        return register

@@ -106,7 +106,7 @@ class Multiplexer:
                 socket.events.put(packet, size)
             case PacketType.ACK:
                 if packet.id is not None:
-                    socket.acknowledged(packet.id, packet.data)
+                    socket.acks.answer(packet.id, packet.data)
             case PacketType.DISCONNECT:
                 socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
                 self._dismissed.discard(packet.namespace)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast, overload
+from typing import Any, TypeAlias, cast
 
-from .handlers import F, Handler, Handlers
+from .handlers import F, Handler, Handlers, Registry
 from .home import Home
 from .options import Options
 from .socket import Socket
@@ -15,34 +15,13 @@ from .socket import Socket
 Check: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 
 
-class Registry:
-    """Where handlers are registered: a namespace, or a pattern of namespaces."""
+class NamespaceRegistry(Registry):
+    """Where a namespace's handlers are registered, or those of a pattern of namespaces.
 
-    handlers: Handlers
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
-        """Register a handler of a client's event, or a hook; `@chat.on("message")`, or a call.
-
-        A handler is called with (socket, *args); what it returns is the ack. Hooks: `connection`
-        (or `connect`) with (socket), `disconnecting` and `disconnect` with (socket, reason),
-        `error` with (socket, error, event). Raises TypeError for what is not async or cannot be
-        called so, ValueError for a name no client can send.
-        """
-        if not isinstance(event, str):
-            raise TypeError(f"expected an event's name, as in on('message'), saw {event!r}")
-        if function is not None:
-            self.handlers.add(event, function)
-            return function
-
-        def register(function: F) -> F:
-            self.handlers.add(event, function)
-            return function
-
-        return register
+    A handler of an event is called with (socket, *args); what it returns is the ack. Hooks:
+    `connection` (or `connect`) with (socket), `disconnecting` and `disconnect` with (socket,
+    reason), `error` with (socket, error, event).
+    """
 
     def use(self, function: F) -> F:
         """Register connect middleware: `async def check(socket)`, in order of registration.
@@ -53,7 +32,7 @@ class Registry:
         return function
 
 
-class Namespace(Home, Registry):
+class Namespace(Home, NamespaceRegistry):
     """One namespace: its handlers, and a target that reaches all its sockets."""
 
     @property
@@ -63,7 +42,7 @@ class Namespace(Home, Registry):
         return MappingProxyType(cast("dict[str, Socket]", members))
 
 
-class DynamicNamespace(Registry):
+class DynamicNamespace(NamespaceRegistry):
     """Namespaces that come to be when a client asks for one whose name fits.
 
     Each has the handlers registered here.

@@ -18,6 +18,7 @@ from protocol import ProtocolError, engineio
 
 from .encoded import CLOSE, NOOP, PING, Encoded, encoded_message
 from .handshake import Handshake
+from .heartbeat import Heartbeat
 from .options import EngineOptions
 from .outbox import Flusher, Outbox
 from .polling import PollingTransport
@@ -115,8 +116,9 @@ class Session:
         self._receiver: Receiver | None = None
         self._over = trio.Event()
         self._probe: WebSocketTransport | None = None
-        self._deadline = 0.0  # when the client will have been silent for too long
-        self._beat: Timer | None = None
+        self._heartbeat = Heartbeat(
+            services.options, services.timers, self._ping, self._silent, self._is_read
+        )
         self._slow: Timer | None = None
         self._full: set[int] = set()  # inboxes that are full: then nothing is read
         self._readable: trio.Event | None = None
@@ -158,7 +160,7 @@ class Session:
         )
         self.outbox.push_control(Encoded(str(engineio.encode(packet)).encode()))
         self.outbox.flush()
-        self._rest(trio.current_time())
+        self._heartbeat.rest()
         self._receiver = self._make_receiver(self)
 
     def close(self, reason: DisconnectReason) -> None:
@@ -168,9 +170,9 @@ class Session:
         self.reason = reason
         self.services.sessions.pop(self.id, None)
         logger.debug("session %s ends: %s", self.id, reason)
-        for timer in (self._beat, self._slow):
-            if timer is not None:
-                timer.cancel()
+        self._heartbeat.stop()
+        if self._slow is not None:
+            self._slow.cancel()
         if self._receiver is not None:
             self._receiver.ended(reason)
         self.outbox.close(keep=reason in _SENDS_THE_REST)
@@ -223,7 +225,7 @@ class Session:
             case engineio.PacketType.MESSAGE:
                 self._receiver.receive(packet.data)
             case engineio.PacketType.PONG:
-                self._rest(trio.current_time())
+                self._heartbeat.rest()
             case engineio.PacketType.CLOSE:
                 self.close(DisconnectReason.TRANSPORT_CLOSE)
             case engineio.PacketType.PING:  # in protocol 4 it is the server who asks
@@ -244,7 +246,7 @@ class Session:
             self._readable.set()
             self._readable = None
             if self.reason is None:
-                self._postpone()
+                self._heartbeat.postpone()
 
     async def readable(self) -> None:
         """Wait while nothing more is to be read."""
@@ -292,39 +294,20 @@ class Session:
         self.services.tally.slow_disconnects += 1
         self.close(DisconnectReason.SLOW_CLIENT)
 
-    # Its heartbeat. One absolute deadline: a chain of sleeps would drift past it.
-
-    def _rest(self, now: float) -> None:
-        """Wait an interval, ping, wait for the pong."""
-        interval, timeout = self._options.ping_interval, self._options.ping_timeout
-        self._deadline = now + interval + timeout
-        self._set_beat(now + interval, self._ping)
+    # Its heartbeat.
 
     def _ping(self) -> None:
         self.outbox.push_control(PING)
-        self._set_beat(self._deadline, self._silent)
 
     def _silent(self) -> None:
-        if self._readable is not None:
-            self._postpone()
-        else:
-            self.close(DisconnectReason.PING_TIMEOUT)
+        self.close(DisconnectReason.PING_TIMEOUT)
 
-    def _postpone(self) -> None:
-        now = trio.current_time()
-        if self._deadline < now + self._options.ping_timeout:
-            self._deadline = now + self._options.ping_timeout
-            self._set_beat(self._deadline, self._silent)
-
-    def _set_beat(self, when: float, action: Callable[[], None]) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-        self._beat = self.services.timers.at(when, action)
+    def _is_read(self) -> bool:
+        return self._readable is None
 
     def check_alive(self) -> None:
         """End now if the client has been silent for too long, though no timer has said so yet."""
-        if self._readable is None and trio.current_time() >= self._deadline:
-            self.close(DisconnectReason.PING_TIMEOUT)
+        self._heartbeat.check()
 
     # Its upgrade.
 

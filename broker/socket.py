@@ -11,17 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, overload
+from typing import Any
 
 import trio
 
-from actors import Actor, Reply
+from actors import Actor
 from protocol.socketio import Packet, PacketType
 
+from .acks import Acks, value_of
 from .encoded import Encoded, encoded_packet
 from .errors import SocketDisconnected, unwrapped
 from .events import encoded_event
-from .handlers import F, Handlers
+from .handlers import Handlers, Registry
 from .handshake import Handshake
 from .home import Home
 from .messages import Audience, RoomMessage
@@ -35,12 +36,16 @@ from .target import Target, Targets
 logger = logging.getLogger("atrio.socket")
 
 
-class Socket(Targets):
+class Socket(Targets, Registry):
     """One client in one namespace.
 
     `id` is unique to it, `namespace` where it is, `data` the user's own, `handshake` how it came,
-    `connected` whether it is there. As a target (`to`, `except_`, `broadcast` …) it means the
-    others: itself excluded.
+    `connected` whether it is there.
+
+    `on` registers a handler for it alone, which is called without it; `disconnecting` and
+    `disconnect` are called with (reason).
+
+    As a target (`to`, `except_`, `broadcast` …) it means the others: itself excluded.
     """
 
     def __init__(
@@ -70,8 +75,7 @@ class Socket(Targets):
         self._held: list[Encoded] = []
         self._held_bytes = 0
         self._nursery: SocketNursery | None = None
-        self._acks: dict[int, Reply[list[Any]]] = {}
-        self._last_ack = -1
+        self.acks = Acks()
 
     # What it is.
 
@@ -97,11 +101,6 @@ class Socket(Targets):
         return self._session.outbox.writable
 
     @property
-    def pending_acks(self) -> int:
-        """How many acks are waited for."""
-        return len(self._acks)
-
-    @property
     def nursery(self) -> SocketNursery:
         """For tasks that live as long as the socket: `socket.nursery.start_soon(async_fn, …)`.
 
@@ -118,30 +117,6 @@ class Socket(Targets):
             return
         await self.events.report(error, None)
         self.dismiss(DisconnectReason.SERVER_ERROR)
-
-    # Handlers.
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
-        """Register a handler for this socket alone; it does not get the socket first.
-
-        A call, `socket.on("move", move)`, or a decorator, `@socket.on("move")`. `disconnecting`
-        and `disconnect` are hooks, called with (reason). Raises TypeError for what is not async.
-        """
-        if not isinstance(event, str):
-            raise TypeError(f"expected an event's name, as in on('move'), saw {event!r}")
-        if function is not None:
-            self.handlers.add(event, function)
-            return function
-
-        def register(function: F) -> F:
-            self.handlers.add(event, function)
-            return function
-
-        return register
 
     # Rooms.
 
@@ -208,23 +183,16 @@ class Socket(Targets):
         """
         if self.gone:
             raise SocketDisconnected(self.id)
-        self._last_ack += 1
-        id_ = self._last_ack
+        id_ = self.acks.next_id()
         encoded = self._encoded(event, args, id_)
-        if timeout is None:
-            timeout = self.namespace.options.ack_timeout
-        try:
-            with trio.fail_after(timeout):
-                await trio.lowlevel.checkpoint_if_cancelled()
-                await self._session.outbox.below_mark()
-                if self.gone:
-                    raise SocketDisconnected(self.id)
-                reply = self._acks[id_] = Reply()
+        with trio.fail_after(self.namespace.options.ack_timeout if timeout is None else timeout):
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self._session.outbox.below_mark()
+            if self.gone:
+                raise SocketDisconnected(self.id)
+            with self.acks.awaited(id_) as reply:
                 self.push(encoded)
-                values = await reply.wait()
-        finally:
-            self._acks.pop(id_, None)
-        return None if not values else values[0] if len(values) == 1 else tuple(values)
+                return value_of(await reply.wait())
 
     def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
         limit = self.namespace.event_limit
@@ -277,8 +245,7 @@ class Socket(Targets):
         self.push = _refuse
         self._held.clear()
         self.scope.cancel()
-        for reply in self._acks.values():
-            reply.fail(SocketDisconnected(self.id))
+        self.acks.fail(SocketDisconnected(self.id))
         if self._nursery is not None:
             self._nursery.cancel()
         if self.connected:
@@ -345,12 +312,6 @@ class Socket(Targets):
         held, self._held = self._held, []
         for encoded in held:
             self.push(encoded)
-
-    def acknowledged(self, id_: int, values: list[Any]) -> None:
-        """Take the client's ack; one that nobody waits for is ignored."""
-        reply = self._acks.get(id_)
-        if reply is not None:
-            reply.send(values)
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} of {self.namespace.name!r}>"
