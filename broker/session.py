@@ -151,6 +151,9 @@ class Session:
         options = self._options
         upgrades = transport.name == "polling" and options.allow_upgrades
         self._use(transport)
+        if self.reason is not None:  # the broker began to close during the handshake
+            self._leave_transport(self.reason)
+            return
         packet = engineio.open_packet(
             self.id,
             upgrades=[name for name in options.transports if upgrades and name != "polling"],

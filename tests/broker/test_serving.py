@@ -261,3 +261,27 @@ def test_it_runs_in_guest_mode() -> None:
     while not outcomes:
         waiting.get(timeout=10)()
     assert outcomes[0].unwrap() == "guest"
+
+
+async def test_a_client_in_its_handshake_when_the_broker_closes_is_told_so() -> None:
+    for steps in range(12):  # somewhere in here lies the handshake
+        broker = Broker()
+        ours, theirs = trio.testing.memory_stream_pair()
+        with trio.fail_after(5):
+            async with broker, trio.open_nursery() as nursery:
+                nursery.start_soon(broker.serve_stream, theirs)
+                await ours.send_all(
+                    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: test\r\n"
+                    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                )
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.start_soon(broker.close)
+                heard = b""
+                while piece := await ours.receive_some():
+                    heard += bytes(piece)
+                    if b"\x88\x02" in heard:  # its Close frame: answered by leaving
+                        break
+                await ours.aclose()
+        assert not heard or b"\x88\x02" in heard or heard.startswith(b"HTTP/1.1 400")
