@@ -49,6 +49,18 @@ def require_node() -> None:
         unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
 
 
+def require_chromium() -> str:
+    """Make sure that Node can drive the system's Chromium, and return where that is."""
+    require_node()
+    if not (NODE_MODULES / "playwright-core").is_dir():
+        unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
+    found = shutil.which("chromium")
+    if found is None:
+        unavailable("needs Chromium: apt-get install -y chromium")
+    assert found is not None
+    return found
+
+
 def require_python_socketio() -> None:
     """Make sure that python-socketio's asyncio client is there."""
     for module in ("socketio", "aiohttp"):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import IO, Any
 import pytest
 import trio
 
-from .peers import NODE_MODULES, Servers, require_node, unavailable
+from .peers import Servers, require_chromium
 from .real_clients import Client
 
 # A first start compiles what it imports, maybe beside other work.
@@ -38,14 +37,7 @@ def chromium(servers: Servers) -> str:
     """The system's Chromium; without it, or Node, these tests do not run."""
     if servers.peer != "atrio":
         pytest.skip("the page is of atrio's own chat")
-    require_node()
-    if not (NODE_MODULES / "playwright-core").is_dir():
-        unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
-    found = shutil.which("chromium")
-    if found is None:
-        unavailable("needs Chromium: apt-get install -y chromium")
-    assert found is not None
-    return found
+    return require_chromium()
 
 
 class Served:

@@ -57,7 +57,8 @@ export function contrasts(page) {
       if (node.placeholder && !node.value) {
         note(node.placeholder, getComputedStyle(node, "::placeholder"), node, "placeholder");
       }
-      if (node.value) note(node.value, getComputedStyle(node), node, part);
+      const isText = !["checkbox", "range"].includes(node.type);
+      if (node.value && isText) note(node.value, getComputedStyle(node), node, part);
     }
     return all;
   });

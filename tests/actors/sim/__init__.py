@@ -1,0 +1,1 @@
+"""The simulation: its engine, its network, its reports."""
