@@ -62,9 +62,9 @@ class WebSocketTransport(trio.abc.Stream):
         """
         self._receive = receive
         websocket = None
-        try:
-            async with trio.open_nursery() as nursery:
-                self._wire = Wire(self._stream, nursery, self._broken)
+        async with trio.open_nursery() as nursery:
+            self._wire = Wire(self._stream, nursery, self._broken)
+            try:
                 with self._closing:
                     websocket = await self._handshake(nursery)
                     opened()
@@ -77,8 +77,9 @@ class WebSocketTransport(trio.abc.Stream):
                         await self._wire.drained()
                         await websocket.aclose()
                 nursery.cancel_scope.cancel()
-        finally:
-            self._wire = None  # there is no nursery any more to write in
+            finally:
+                # The nursery to write in ends, and it ends before this task goes on behind it.
+                self._wire = None
         closed = None if websocket is None else websocket.closed
         return closed is not None and closed.code not in _FAULTS
 
