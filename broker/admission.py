@@ -99,5 +99,6 @@ async def _refusal_by(middleware: Handler, socket: Socket) -> ConnectError | Non
             middleware.name,
             socket.id,
         )
+        socket.events.tell_witness(error)
         return ConnectError("internal error")
     return None

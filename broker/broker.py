@@ -19,6 +19,7 @@ import trio
 
 from actors import Supervisor
 
+from .carriers import Carrier
 from .handlers import F, Handlers
 from .home import Home, Rooms
 from .life import Life
@@ -31,7 +32,7 @@ from .session import Receiver, Session
 from .socket import Socket
 from .statistics import Statistics, count_tasks
 from .target import Everybody, Target
-from .test_client import TestClient, connected_client
+from .test_client import Company, TestClient, connected_client
 
 logger = logging.getLogger("atrio.broker")
 
@@ -55,6 +56,7 @@ class Broker(Server, Everybody):
         self._dynamic: list[DynamicNamespace] = []
         self._children: dict[str, DynamicNamespace] = {}  # namespaces that came to be
         self._supervisor: Supervisor | None = None
+        self._company = Company(self, self.options)
         self._main = self.of("/")
 
     # Namespaces.
@@ -173,14 +175,25 @@ class Broker(Server, Everybody):
         supervisor.start_soon(namespace.actor.run, name=f"namespace {namespace.name}")
 
     def test_client(
-        self, namespace: str = "/", *, auth: dict[str, Any] | None = None
+        self,
+        namespace: str = "/",
+        *,
+        auth: dict[str, Any] | None = None,
+        over: Carrier = "memory",
+        name: str = "",
     ) -> AbstractAsyncContextManager[TestClient]:
-        """Connect a client in memory, for tests: no port, but the real codec and the real gateway.
+        """Connect a client for tests, with the real codec, through the real gateway.
 
-        `async with broker.test_client("/chat", auth={…}) as client:`. Raises `ConnectError` when
-        it is refused. The client has left, and its hooks have run, when the block is left.
+        `async with broker.test_client("/chat", auth={…}) as client:`. It needs no port: its bytes
+        go through memory, or else `over="socket"`, or over a network (see `carriers`), where it is
+        known by `name`, and the broker as `broker`.
+
+        Raises `ConnectError` when it is refused, `SocketDisconnected` when the connection ends
+        before that, OSError when there is none. When the block is left, the client has left, and
+        its hooks have run; then what its handlers and hooks have failed with is raised, several as
+        an ExceptionGroup, unless `client.expect_error` has taken it.
         """
-        return connected_client(self, self.options, namespace, auth)
+        return connected_client(self._company, namespace, auth, over, name)
 
     def statistics(self) -> Statistics:
         """Return what there is now, on this node; zeros when the broker does not run."""

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from protocol import engineio, socketio, websocket
 
+_SHOWN = 60  # bytes of a packet that a repr shows
+
 
 class Encoded:
     """One event or control packet. `wire`: its websocket frames; `packets`: how many they are."""
@@ -25,6 +27,10 @@ class Encoded:
         frames = [] if text is None else [websocket.text_frame(text)]
         frames += [websocket.binary_frame(data) for data in attachments]
         self.wire = b"".join(frames) if len(frames) > 1 else frames[0]
+
+    def __repr__(self) -> str:
+        more = f" and {len(self._attachments)} attachments" if self._attachments else ""
+        return f"<Encoded {(self._text or b'')[:_SHOWN].decode(errors='replace')}{more}>"
 
     @property
     def payload(self) -> bytes:
@@ -43,6 +49,9 @@ class Batch(Encoded):
         self._events = events
         self.wire = b"".join([event.wire for event in events])
         self.packets = sum(event.packets for event in events)
+
+    def __repr__(self) -> str:
+        return f"<Batch {list(self._events)}>"
 
     @property
     def payload(self) -> bytes:

@@ -141,10 +141,10 @@ class Multiplexer:
         namespace = self._namespaces.known(name)
         if namespace is not None:
             socket = self._make_socket(namespace, auth)
-            self._session.nursery.start_soon(self._let_in, socket)
+            self._session.nursery.start_soon(self._let_in, socket, name="admission")
         else:
             search = self._sought[name] = _Search(Inbox(self._options, self._session))
-            self._session.nursery.start_soon(self._look_for, name, auth, search)
+            self._session.nursery.start_soon(self._look_for, name, auth, search, name="look-up")
 
     async def _look_for(self, name: str, auth: dict[str, Any], search: _Search) -> None:
         namespace = None

@@ -89,8 +89,8 @@ class Server:
         try:
             async with trio.open_nursery() as background:
                 await background.start(self._keep_shielded, life)
-                background.start_soon(life.services.timers.run)
-                background.start_soon(life.services.flusher.run)
+                background.start_soon(life.services.timers.run, name="timers")
+                background.start_soon(life.services.flusher.run, name="flusher")
                 try:
                     async with trio.open_nursery() as life.nursery:
                         try:

@@ -55,6 +55,19 @@ class Receiver(Protocol):
         """
 
 
+class Witness(Protocol):
+    """Who watches one session from inside the process: a test."""
+
+    def failed(self, error: Exception, *, handled: bool) -> None:
+        """Hear of an exception of a user's code for this client, which has been logged.
+
+        `handled`: an `error` hook has got it.
+        """
+
+    def paused(self) -> None:
+        """Hear that nothing more is read of the client, until its handlers have caught up."""
+
+
 @attrs.define
 class Tally:
     """What is counted over a life."""
@@ -92,7 +105,7 @@ class Session:
     """One Engine.IO session.
 
     `id` is its sid, `handshake` the request that opened it, `reason` why it ended (None: it has
-    not), `nursery` where its tasks live.
+    not), `nursery` where its tasks live, `witness` who watches it (None: nobody).
     """
 
     nursery: trio.Nursery
@@ -111,10 +124,12 @@ class Session:
         self.reason: DisconnectReason | None = None
         self.outbox = Outbox(services.options, services.flusher, self)
         self.transport: PollingTransport | WebSocketTransport | None = None
+        self.witness: Witness | None = None
         self._options = services.options
         self._make_receiver = receiver
         self._receiver: Receiver | None = None
         self._over = trio.Event()
+        self._finished = trio.Event()
         self._probe: WebSocketTransport | None = None
         self._heartbeat = Heartbeat(
             services.options, services.timers, self._ping, self._silent, self._is_read
@@ -131,20 +146,27 @@ class Session:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Live as long as `carry` runs, and until all tasks for this client have ended."""
-        async with trio.open_nursery() as self.nursery:
-            self.services.sessions[self.id] = self
-            task_status.started()
-            try:
-                await carry()
-            except trio.Cancelled:
-                self.close(DisconnectReason.SERVER_SHUTDOWN)
-                raise
-            finally:
-                self.close(DisconnectReason.TRANSPORT_CLOSE)
+        try:
+            async with trio.open_nursery() as self.nursery:
+                self.services.sessions[self.id] = self
+                task_status.started()
+                try:
+                    await carry()
+                except trio.Cancelled:
+                    self.close(DisconnectReason.SERVER_SHUTDOWN)
+                    raise
+                finally:
+                    self.close(DisconnectReason.TRANSPORT_CLOSE)
+        finally:
+            self._finished.set()
 
     async def over(self) -> None:
         """Wait until the session has ended."""
         await self._over.wait()
+
+    async def finished(self) -> None:
+        """Wait until all tasks for this client have ended, too: its last hooks have run."""
+        await self._finished.wait()
 
     def open(self, transport: PollingTransport | WebSocketTransport) -> None:
         """Begin on `transport`: send the open packet, let the heart beat."""
@@ -241,6 +263,8 @@ class Session:
         self._full.add(id(inbox))
         if self._readable is None and self.reason is None:
             self._readable = trio.Event()
+            if self.witness is not None:
+                self.witness.paused()
 
     def resume(self, inbox: object) -> None:
         """Read again. While we did not, the client's silence was not its fault."""
@@ -250,6 +274,11 @@ class Session:
             self._readable = None
             if self.reason is None:
                 self._heartbeat.postpone()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing more is read for now."""
+        return self._readable is not None
 
     async def readable(self) -> None:
         """Wait while nothing more is to be read."""
@@ -306,7 +335,7 @@ class Session:
         self.close(DisconnectReason.PING_TIMEOUT)
 
     def _is_read(self) -> bool:
-        return self._readable is None
+        return not self.is_paused
 
     def check_alive(self) -> None:
         """End now if the client has been silent for too long, though no timer has said so yet."""

@@ -74,6 +74,7 @@ class Socket(Targets, Registry):
         self._actor = namespace.running("a socket")
         self._held: list[Encoded] = []
         self._held_bytes = 0
+        self._forgotten = False
         self._nursery: SocketNursery | None = None
         self.acks = Acks()
 
@@ -81,8 +82,8 @@ class Socket(Targets, Registry):
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms it is in, and its own id; nothing once it has gone."""
-        return frozenset() if self.gone and not self.room_actors else self.joined_rooms | {self.id}
+        """The rooms it is in, and its own id; nothing once it has left them, as it has gone."""
+        return frozenset() if self._forgotten else self.joined_rooms | {self.id}
 
     @property
     def joined_rooms(self) -> frozenset[str]:
@@ -250,7 +251,7 @@ class Socket(Targets, Registry):
             self._nursery.cancel()
         if self.connected:
             self.connected = False
-            self._session.nursery.start_soon(self._end, reason)
+            self._session.nursery.start_soon(self._end, reason, name="ending")
         else:
             self.events.cancel()
         self._on_gone(self)
@@ -287,6 +288,7 @@ class Socket(Targets, Registry):
         """Leave all rooms and the namespace, whatever is cancelled."""
         with trio.CancelScope(shield=True):  # actors answer within a turn
             await self._actor.remove(self)
+        self._forgotten = True
 
     # For those who connect it.
 

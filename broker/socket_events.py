@@ -54,7 +54,7 @@ class SocketEvents:
         self._inbox.put(packet, size)
         if self._open and self._scope is None:
             self._scope = trio.CancelScope()
-            self._session.nursery.start_soon(self._run)
+            self._session.nursery.start_soon(self._run, name="handlers")
 
     def expect_opening(self) -> None:
         """Count as busy from now on: `open` is about to be called."""
@@ -183,11 +183,19 @@ class SocketEvents:
             self._socket.id,
             exc_info=error,
         )
-        for hook in self._home.handlers.of_hook("error"):
+        hooks = self._home.handlers.of_hook("error")
+        for hook in hooks:
             try:
                 await hook.function(self._socket, error, event)
-            except Exception:
+            except Exception as second:
                 logger.exception("%s: the error hook %s failed", self._home, hook.name)
+                self.tell_witness(second)
+        self.tell_witness(error, handled=bool(hooks))
+
+    def tell_witness(self, error: Exception, *, handled: bool = False) -> None:
+        """Tell who watches this client, if anybody does, of an exception of a user's code."""
+        if self._session.witness is not None:
+            self._session.witness.failed(error, handled=handled)
 
     def _warn_of_late_hooks(self) -> None:
         names = ", ".join(call.handler.name for call in self._hooks("connection"))

@@ -1,45 +1,79 @@
-"""A client in memory, for users' own tests.
+"""A client for users' own tests, which speaks to the real gateway with real frames and packets.
 
-It speaks to the real gateway through a memory stream, with real websocket frames and the real
-codec; only the port is missing. Whether something will still arrive is decided by quiescence (all
-tasks wait), never by time.
+Its bytes go through memory, a loopback socket or a network (`carriers`): only that differs. Whether
+something will still arrive is decided by quiescence, never by time: all tasks wait, and nothing is
+on its way (`test_line`).
 """
 
 from __future__ import annotations
 
+import traceback
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar
 
 import trio
-import trio.testing
 import trio_websocket
 
 from actors import Reply
 from protocol import engineio
-from protocol.socketio import Decoder, Packet, PacketType, encode
+from protocol.socketio import Packet, PacketType
 
+from .acks import value_of
+from .carriers import Carrier, Carriers, is_instant
 from .errors import ConnectError, SocketDisconnected
 from .options import Options
 from .server import Server
+from .session import Session
+from .test_line import Line, settled
+
+E = TypeVar("E", bound=Exception)
+
+
+class Company:
+    """The test clients of one broker: what one of them has sent may reach any other."""
+
+    def __init__(self, server: Server, options: Options) -> None:
+        self.server = server
+        self.options = options
+        self.carriers = Carriers(server)
+        self.lines: list[Line] = []
+        self._count = 0
+
+    def new_name(self) -> str:
+        """Return a name for one more client."""
+        self._count += 1
+        return f"client{self._count}"
 
 
 class TestClient:
-    """A connected client: `id` is its socket's id on the server."""
+    """A connected client. `id` is its socket's id on the server, `name` what the test calls it."""
 
     __test__ = False  # no test, whatever pytest makes of the name
 
-    def __init__(self, websocket: trio_websocket.WebSocketConnection, namespace: str) -> None:
+    def __init__(
+        self,
+        company: Company,
+        namespace: str,
+        name: str,
+        sessions: dict[str, Session],
+        *,
+        instant: bool,
+    ) -> None:
         self.id = ""
+        self.name = name
         self.connected = False
-        self._websocket = websocket
+        self.line = Line(self, sessions, instant=instant)
+        self._company = company
         self._namespace = namespace if namespace.startswith("/") else f"/{namespace}"
-        self._decoder = Decoder()
         self._events: defaultdict[str, deque[tuple[Any, ...]]] = defaultdict(deque)
-        self._changed = trio.Event()
+        self._watchers: list[Callable[[str, tuple[Any, ...]], None]] = []
         self._answers: dict[int, Reply[list[Any]]] = {}
         self._entered: Reply[Packet] = Reply()
+        self._errors: list[Exception] = []  # those that fail the test
+        self._handled: list[Exception] = []
 
     # For tests.
 
@@ -52,19 +86,23 @@ class TestClient:
         id_ = len(self._answers)
         reply = self._answers[id_] = Reply()
         await self._send(Packet(PacketType.EVENT, self._namespace, [event, *args], id_))
-        values = await reply.wait()
-        return None if not values else values[0] if len(values) == 1 else tuple(values)
+        return value_of(await reply.wait())
 
     async def expect(self, event: str) -> tuple[Any, ...]:
         """Return the arguments of the next event of this name; others wait for their own turn.
 
-        Raises `SocketDisconnected` when none can come any more.
+        Raises `SocketDisconnected` when none can come any more. When a handler or hook of this
+        client has failed, and the event has not come though nothing runs, its error is raised.
         """
         while not self._events[event]:
-            if not self.connected:
+            if self._errors:
+                await settled(self._company.lines, lambda: bool(self._events[event]))
+                if not self._events[event] and self._errors:
+                    raise self._errors.pop(0)
+            elif self.connected:
+                await self.line.changes.park()
+            else:
                 raise SocketDisconnected(self.id)
-            self._changed = trio.Event()
-            await self._changed.wait()
         await trio.lowlevel.checkpoint()
         return self._events[event].popleft()
 
@@ -73,56 +111,62 @@ class TestClient:
 
         Raises AssertionError with what there is.
         """
-        await trio.testing.wait_all_tasks_blocked()
+        await settled(self._company.lines, lambda: any(self._events.values()))
         waiting = [(event, *args) for event, queue in self._events.items() for args in queue]
         if waiting:
-            raise AssertionError(f"expected nothing, got {waiting}")
+            raise AssertionError(f"{self.name} expected nothing, got {waiting}")
+
+    async def expect_error(self, kind: type[E] | tuple[type[E], ...]) -> E:
+        """Return the exception that a handler or hook of this client has failed with.
+
+        It does not fail the test then. Raises AssertionError when none of this kind has, as far as
+        the program has got.
+        """
+        await settled(self._company.lines)
+        for errors in (self._errors, self._handled):
+            for index, error in enumerate(errors):
+                if isinstance(error, kind):
+                    del errors[index]
+                    return error
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        raise AssertionError(
+            f"{self.name} expected a handler to fail with "
+            f"{' or '.join(each.__name__ for each in kinds)}, "
+            f"saw {[*self._errors, *self._handled] or 'none fail'}"
+        )
 
     async def disconnect(self) -> None:
         """Leave, as a client does; returns when the server has seen to it, as far as it can."""
         if self.connected:
             await self._send(Packet(PacketType.DISCONNECT, self._namespace))
             self._left()
-        await trio.testing.wait_all_tasks_blocked()
+        await settled(self._company.lines)
 
-    # The wire.
+    def watch(self, watcher: Callable[[str, tuple[Any, ...]], None]) -> None:
+        """Call `watcher(event, args)` for each event as it arrives, expected or not.
+
+        What it raises ends the block, and is raised out of it.
+        """
+        self._watchers.append(watcher)
+
+    # Its connection.
 
     async def _send(self, packet: Packet) -> None:
-        text, attachments = encode(packet)
         try:
-            await self._websocket.send_message("4" + text.decode())
-            for attachment in attachments:
-                await self._websocket.send_message(attachment)
+            await self.line.send(packet)
         except trio_websocket.ConnectionClosed:
             raise SocketDisconnected(self.id) from None
 
     async def enter(self, auth: dict[str, Any] | None) -> None:
-        """Enter the namespace; raises `ConnectError`."""
+        """Enter the namespace; raises `ConnectError`, whose cause is middleware that failed."""
         await self._send(Packet(PacketType.CONNECT, self._namespace, auth))
         packet = await self._entered.wait()
         if packet.type is PacketType.CONNECT_ERROR:
-            raise ConnectError(packet.data["message"], packet.data.get("data"))
+            cause = self._errors.pop(0) if self._errors else None
+            raise ConnectError(packet.data["message"], packet.data.get("data")) from cause
 
-    async def read(self) -> None:
-        """Read what the server sends, until the connection ends."""
-        try:
-            while True:
-                await self._read_packet(engineio.decode(await self._websocket.get_message()))
-        except trio_websocket.ConnectionClosed:
-            self._left()
-
-    async def _read_packet(self, packet: engineio.Packet) -> None:
-        match packet.type:
-            case engineio.PacketType.PING:
-                await self._websocket.send_message("3")
-            case engineio.PacketType.MESSAGE:
-                decoded = self._decoder.add(packet.data)
-                if decoded is not None:
-                    self._receive(decoded)
-            case _:
-                pass
-
-    def _receive(self, packet: Packet) -> None:
+    def receive(self, packet: Packet) -> None:
+        """Take a packet of the server's."""
         match packet.type:
             case PacketType.CONNECT:
                 self.id = packet.data["sid"]
@@ -133,44 +177,92 @@ class TestClient:
             case PacketType.EVENT:
                 event, *args = packet.data
                 self._events[event].append(tuple(args))
-                self._changed.set()
+                for watcher in self._watchers:
+                    watcher(event, tuple(args))
             case PacketType.ACK if packet.id is not None:
                 self._answers[packet.id].send(packet.data)
             case _:
                 self._left()
 
+    def failed(self, error: Exception, *, handled: bool) -> None:
+        """Keep the exception of a handler or hook of this client, to fail the test with it.
+
+        Unless it is `handled` by an `error` hook: as with an EventEmitter of Node's, an error
+        that somebody listens to is dealt with.
+        """
+        (self._handled if handled else self._errors).append(error)
+
+    def ended(self) -> None:
+        """Hear that the connection has ended."""
+        self._left()
+
     def _left(self) -> None:
         self.connected = False
-        self._changed.set()
+        self.line.changes.unpark_all()
         self._entered.fail(SocketDisconnected(self.id))
         for reply in self._answers.values():
             reply.fail(SocketDisconnected(self.id))
 
+    def verdict(self, failure: Exception | None) -> Exception | None:
+        """Return what the block raises: `failure` is what was raised in it."""
+        errors = [error for error in self._errors if error is not failure]
+        if not errors:
+            return failure
+        error = errors[0]
+        if len(errors) > 1:
+            error = ExceptionGroup(f"handlers of {self.name} failed", errors)
+        if failure is None:
+            return error
+        if failure.__cause__ is None and failure.__context__ is None:
+            failure.__cause__ = error  # the likely one, and shown with its own traceback
+        else:
+            failure.add_note(
+                f"handlers of {self.name} failed, too:\n"
+                + "".join(traceback.format_exception(error))
+            )
+        return failure
+
 
 @asynccontextmanager
 async def connected_client(
-    server: Server, options: Options, namespace: str, auth: dict[str, Any] | None
+    company: Company,
+    namespace: str,
+    auth: dict[str, Any] | None,
+    carrier: Carrier,
+    name: str,
 ) -> AsyncIterator[TestClient]:
     """Connect a client for the block; as `Broker.test_client`."""
-    ours, theirs = trio.testing.memory_stream_pair()
+    options = company.options
     failure: Exception | None = None
-    async with server.living(), trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve_stream, theirs)
+    async with company.server.living() as life:
+        client = TestClient(
+            company,
+            namespace,
+            name or company.new_name(),
+            life.services.sessions,
+            instant=is_instant(carrier),
+        )
+        line = client.line
+        company.lines.append(line)
         try:
-            websocket = await trio_websocket.wrap_client_stream(
-                nursery,
-                cast("trio.SocketStream", ours),  # any stream will do
-                "test.invalid",
-                f"{options.path}?EIO={engineio.VERSION}&transport=websocket",
-                max_message_size=2**40,  # the server's limits are what is tested
-            )
-            client = TestClient(websocket, namespace)
-            nursery.start_soon(client.read)
-            await client.enter(auth)
-            yield client
-            await websocket.aclose()
-        except Exception as error:  # noqa: BLE001 - raised below, in no group
-            failure = error
-            nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+                try:
+                    await line.open(
+                        nursery,
+                        partial(company.carriers.open, carrier, client.name, life, nursery),
+                        f"{options.path}?EIO={engineio.VERSION}&transport=websocket",
+                        options.connect_timeout,
+                    )
+                    await client.enter(auth)
+                    yield client
+                    await line.leave()
+                except Exception as error:  # noqa: BLE001 - raised below, in no group
+                    failure = error
+                finally:
+                    nursery.cancel_scope.cancel()
+                    await line.abandon()
+        finally:
+            company.lines.remove(line)
+    failure = client.verdict(failure)
     if failure is not None:
         raise failure

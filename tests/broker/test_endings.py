@@ -160,6 +160,20 @@ async def test_the_order_of_an_end() -> None:
         assert len(log) == 5
 
 
+async def test_a_socket_in_no_room_has_its_own_id_for_a_room_until_its_rooms_are_left() -> None:
+    broker = Broker()
+    seen: list[bool] = []
+
+    async def look(socket: Socket, reason: str) -> None:
+        seen.append(socket.rooms == {socket.id})
+
+    broker.on("disconnecting", look)
+    broker.on("disconnect", look)
+    async with broker, broker.test_client():
+        pass
+    assert seen == [True, False]
+
+
 async def test_events_behind_the_servers_disconnect_are_dropped_and_counted() -> None:
     broker = Broker()
     handled: list[int] = []

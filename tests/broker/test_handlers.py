@@ -193,6 +193,8 @@ async def test_an_answer_that_cannot_be_sent_is_internal_and_kills_nobody(bad: o
     async with broker.test_client() as client:
         assert (await client.call("ask"))["error"]["code"] == "internal"
         assert (await client.call("ask"))["error"]["code"] == "internal"
+        for _ in range(2):
+            await client.expect_error((TypeError, ValueError))
 
 
 @pytest.mark.parametrize(
@@ -221,6 +223,7 @@ async def test_an_error_that_cannot_be_sent_does_not_kill_the_connection(error: 
         assert "error" in answer
         assert await client.call("fine") == "fine"
         assert reasons == []
+        await client.expect_error((TypeError, ValueError))
 
 
 async def test_a_failing_error_hook_stops_no_other_and_kills_nobody() -> None:
@@ -241,6 +244,7 @@ async def test_a_failing_error_hook_stops_no_other_and_kills_nobody() -> None:
 
     async with broker.test_client() as client:
         assert (await client.call("ask"))["error"]["code"] == "internal"
+        await client.expect_error(KeyError)
     assert hooked == ["ask"]
 
 
