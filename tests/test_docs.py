@@ -7,6 +7,7 @@ otherwise:
                               `chat` (its namespace /chat), a connected `socket` in it, its `client`
     <!-- file: NAME -->       the block's file, for the other blocks of the page; of any language.
                               A python file is run as well: test_*.py by pytest
+    <!-- shown: … -->         a part of an example, which test_docs_simulation.py runs
 
 A program runs as `python file.py` does, until it ends or all of it waits and its broker has
 answered a request; it listens on a free port, whatever its text says. One that only defines a
@@ -47,7 +48,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
 
 # A block in another language is for reading only, so each language is named.
-LANGUAGES = {"python", "js", "sh", "toml", "text"}
+LANGUAGES = {"python", "js", "sh", "toml", "text", "mermaid"}
 
 
 @attrs.frozen
@@ -174,7 +175,9 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     return Runner(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("block", [block for block in PYTHON if block.mark[0] != "run"], ids=str)
+@pytest.mark.parametrize(
+    "block", [block for block in PYTHON if block.mark[0] not in ("run", "shown")], ids=str
+)
 def test_a_program_in_the_documents_runs(block: Block, runner: Runner) -> None:
     word, name = block.mark
     assert word in ("", "file"), f"{block}: unknown mark {block.mark}"
@@ -352,19 +355,21 @@ def test_the_ways_to_end_are_documented() -> None:
     ]
 
 
-def test_the_layers_are_documented_and_no_import_goes_up() -> None:
+@pytest.mark.parametrize("package", ["broker", "actors.sim"])
+def test_the_layers_are_documented_and_no_import_goes_up(package: str) -> None:
     layers = [
         re.findall(r"`(\w+)`", files)
-        for _, files, _ in table(DOCS / "architecture.md", "### The layers of broker")
+        for _, files, _ in table(DOCS / "architecture.md", f"### The layers of {package}")
     ]
     depth = {file: layer for layer, files in enumerate(layers) for file in files}
-    package = ROOT / "broker"
-    modules = {path.stem for path in package.iterdir() if path.name[0] not in "_."} - {"py"}
+    folder = ROOT / package.replace(".", "/")
+    modules = {path.stem for path in folder.iterdir() if path.name[0] not in "_."} - {"py"}
     assert sorted(file for files in layers for file in files) == sorted(modules)
     for module in modules - {"chat"}:  # a package: it uses the public face
-        for node in ast.parse((package / f"{module}.py").read_text()).body:
+        for node in ast.parse((folder / f"{module}.py").read_text()).body:
             if isinstance(node, ast.ImportFrom) and node.level == 1:
-                assert depth[str(node.module)] >= depth[module], f"{module} imports {node.module}"
+                for name in [node.module] if node.module else [each.name for each in node.names]:
+                    assert depth[name] >= depth[module], f"{module} imports {name}"
 
 
 def test_the_command_line_and_the_statistics_are_documented() -> None:
