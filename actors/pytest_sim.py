@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sim-replay", metavar="TOKEN", help="run exactly the schedule of a failure report"
     )
+    group.addoption(
+        "--sim-timers",
+        type=float,
+        metavar="P",
+        help="let timers fire early with this probability per step, whatever the marks say",
+    )
     group.addoption("--sim-strategy", metavar="NAME", help="the strategy, whatever the marks say")
     group.addoption(
         "--sim-jobs", type=_count, metavar="N", help="processes for a long set (default: all cores)"
@@ -105,6 +111,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse async fixtures for marked tests, before anybody tries to make them."""
+    if item.get_closest_marker("sim") is None or not isinstance(item, pytest.Function):
+        return
+    for name, definitions in item._fixtureinfo.name2fixturedefs.items():
+        function = definitions[-1].func
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            pytest.fail(
+                f"the fixture {name!r} is async, and a test marked `sim` runs many times: make "
+                "what it makes inside the test, anew for each schedule",
+                pytrace=False,
+            )
+
+
 @pytest.fixture
 def sim(request: pytest.FixtureRequest) -> object:
     """Return what stands for the `Sim` that each schedule of a marked test gets."""
@@ -142,7 +163,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports
         if isinstance(report, pytest.TestReport)
         and report.when == "call"
-        and _PROPERTY in dict(report.user_properties)
+        and isinstance(dict(report.user_properties).get(_PROPERTY), Mapping)
     ]
     if not tests:
         return

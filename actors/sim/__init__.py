@@ -29,7 +29,7 @@ from .faults import CALM, CHAOS, LAN, MOBILE, Faults
 from .net import Net
 from .run import Run, simulate
 from .shrink import shrink
-from .sim import Frozen, Sim, maybe
+from .sim import Frozen, Sim, maybe, note
 from .strategies import STRATEGIES, Strategy, TaskView
 from .tally import Report
 
@@ -61,6 +61,7 @@ __all__ = [
     "exhaust",
     "explore",
     "maybe",
+    "note",
     "shrink",
     "simulate",
 ]

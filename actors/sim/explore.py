@@ -105,17 +105,22 @@ class _Explorer:
             if jobs > 1 and _now() - begun > _ALONE:
                 rest = range(seed, self.seeds.stop)
                 failed = search(self.judge, rest, jobs, until=until, tally=tally, progress=progress)
-                return None if failed is None else self._finding(failed, self.run(failed))
+                if failed is None:
+                    return None
+                made = self.run(failed)
+                return self._finding(failed, made, self._other_way(failed, made))
             made = self.run(seed)
             tally.add(made)
             if progress is not None:
                 progress(tally)
-            if made.error is not None or self._other_way(seed, made) is not None:
-                return self._finding(seed, made)
+            other_way = self._other_way(seed, made)
+            if made.error is not None or other_way is not None:
+                return self._finding(seed, made, other_way)
         return None
 
-    def _finding(self, seed: int, made: Record) -> Run | Nondeterminism:
-        other_way = self._other_way(seed, made)
+    def _finding(
+        self, seed: int, made: Record, other_way: Nondeterminism | None
+    ) -> Run | Nondeterminism:
         if other_way is not None:
             return other_way
         if made.error is None:

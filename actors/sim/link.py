@@ -189,11 +189,12 @@ class Link:
         """Let nothing arrive before `until`; what has arrived can be read."""
         self._flight.hold(until, trio.current_time())
 
-    def release(self) -> None:
-        """Let what is held arrive, within one latency; what is dead stays dead."""
-        if self._flight.release(trio.current_time()):
-            self.reader.wake()
-            self.writer.wake()
+    def release(self) -> bool:
+        """Let what is held arrive, within one latency; what is dead stays dead.
+
+        Returns whether that changes anything: then who waits, at either end, is to be woken.
+        """
+        return self._flight.release(trio.current_time())
 
     def die(self) -> None:
         """Deliver nothing any more, and tell nobody."""

@@ -210,9 +210,8 @@ class LinkEnd(trio.abc.HalfCloseableStream):
         part = self._sim.draw(len(data) + 1, "the place of the reset")
         part = self._out.put(data[:part], 0, torn=True)
         try:
-            if part and self._out.arrival < math.inf:
-                await trio.sleep_until(self._out.arrival)
-            await trio.lowlevel.checkpoint()  # who reads may be quicker than the reset, or not
+            if part and self._out.arrival < math.inf:  # else it is held: nobody can read it
+                await trio.sleep_until(self._out.arrival)  # who reads may be quicker, or not
         finally:
             self.reset(f"connection reset after {part}/{len(data)} bytes of a send")
         self._check_sending()

@@ -62,7 +62,6 @@ class NetListener(trio.abc.Listener[LinkEnd]):
             self._on_close(self)
             for end in self._waiting:
                 end.reset("its host stopped listening before it was accepted")
-            self._waiting.clear()
             self._acceptors.unpark_all()
             self._dialers.unpark_all()
         await trio.lowlevel.checkpoint()

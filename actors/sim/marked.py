@@ -95,6 +95,10 @@ class MarkedTest:
         self._item = item
         self._option = item.config.getoption
         self._mark = _read_mark(item)
+        timers = self._option("--sim-timers")
+        if timers is not None:
+            options = {**self._mark.options, "timers": timers}
+            self._mark = attrs.evolve(self._mark, options=options)
         self._program = _program(item)
         self._saved = Saved(item.config.rootpath, item.nodeid)
         self._tally = Tally()
@@ -198,7 +202,9 @@ class MarkedTest:
             run = attrs.evolve(run, found=f"{run.found}\n{self._fairness(run)}")
         nodeid = self._item.nodeid
         quoted = shlex.quote(nodeid) if "'" in nodeid else f"'{nodeid}'"
-        replay = f"pytest {quoted} --sim-replay={run.token}"
+        timers = self._option("--sim-timers")
+        again = "" if timers is None else f" --sim-timers={timers:g}"
+        replay = f"pytest {quoted} --sim-replay={run.token}{again}"
         story = attrs.evolve(run.story, title=nodeid, replay=replay)
         files = self._saved.save(run, story)
         pytest.fail("\n".join([*self._told_story(story), *files]), pytrace=False)

@@ -171,8 +171,11 @@ class Net:
             self._sim.note(f"{a} and {b} reach each other again")
         self._partitions.clear()
         for connection in self._connections:
-            for link in connection.links:
-                link.release()
+            there, back = (link.release() for link in connection.links)
+            if there or back:
+                for link in connection.links:
+                    link.reader.wake()
+                    link.writer.wake()
         self._healed.unpark_all()
 
     def reset(self, stream: trio.abc.Stream) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from types import CodeType
 import trio
 
 _KIT = os.path.join(os.path.dirname(__file__), "")  # noqa: PTH118, PTH120 - compared as text
+_PLUGIN = str(Path(__file__).parents[1] / "pytest_sim.py")
 _TRIO = os.path.join(os.path.dirname(trio.__file__), "")  # noqa: PTH118, PTH120
 _INSTALLED = tuple(
     os.path.join(sysconfig.get_path(name), "")  # noqa: PTH118
@@ -26,7 +28,7 @@ _INSTALLED = tuple(
 
 def is_kit(file: str) -> bool:
     """Whether a file is Trio's or this kit's: never what a user looks for."""
-    return file.startswith((_KIT, _TRIO))
+    return file.startswith((_KIT, _TRIO, _PLUGIN))
 
 
 def _is_users(file: str) -> bool:
@@ -61,6 +63,19 @@ def place_of_task(task: trio.lowlevel.Task) -> str:
     return _place(_user_frame(frames) or next(iter(frames), None))
 
 
+def place_of_function(function: object) -> str:
+    """Return what a function is called, and where it is defined if that is known."""
+    name = getattr(function, "__qualname__", repr(function)).rpartition(".<locals>.")[2]
+    code = getattr(function, "__code__", None)
+    return name if code is None else f"{name} ({_short(code.co_filename)}:{code.co_firstlineno})"
+
+
+def place_here() -> str:
+    """Return the user's line that runs now, as `pool.py:33 in release: event.set()`, or empty."""
+    stack = traceback.walk_stack(sys._getframe(1))
+    return _with_source(_user_frame([(frame.f_code, line) for frame, line in stack][::-1]))
+
+
 def _place(frame: tuple[CodeType, int] | None) -> str:
     if frame is None:
         return ""
@@ -89,12 +104,15 @@ def _frames_of(error: BaseException) -> list[tuple[CodeType, int]]:
 
 def place_of_error(error: BaseException) -> str:
     """Return the user's line that raised it, as `chat.py:55 in room: assert x`, or empty."""
-    found = _user_frame(_frames_of(error))
-    if found is None:
+    return _with_source(_user_frame(_frames_of(error)))
+
+
+def _with_source(frame: tuple[CodeType, int] | None) -> str:
+    if frame is None:
         return ""
-    code, line = found
+    code, line = frame
     source = linecache.getline(code.co_filename, line).strip()
-    return f"{_place(found)}{f': {source}' if source else ''}"
+    return f"{_place(frame)}{f': {source}' if source else ''}"
 
 
 def line_of_error(error: BaseException) -> tuple[str, int]:

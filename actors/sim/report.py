@@ -6,7 +6,7 @@ from functools import partial
 
 import trio
 
-from .errors import BadStrategy, SimError, words
+from .errors import BadStrategy, Deadlock, Escaped, TooManySteps, words
 from .options import Options
 from .places import leaf, leaves, place_of_error
 from .record import Program, Record, record
@@ -31,6 +31,7 @@ def tell(
     found, and the line that replays it.
     """
     trace = Trace()
+    task = ""
     again = record(program, Tape(None, told.choices), options, trace=trace)
     failed_at = again.failed_at
     error = again.error
@@ -39,6 +40,7 @@ def tell(
         # was there at that step, before all was unwound.
         lane = trace.lane_of(leaf(error))
         failed_at = trace.ended.get(lane, len(again.history))
+        task = f" (task {lane})"
         trace = Trace(fails_at=failed_at)
         trace.concerned.add(lane)
         record(program, Tape(None, told.choices), options, trace=trace)
@@ -50,7 +52,7 @@ def tell(
         error = told.error
         reason = "it has no strategy" if isinstance(error, BadStrategy) else _UNCONTROLLED
         found = f"{found}; a replay went another way: {reason}".lstrip("; ")
-    events = trace.events
+    events = trace.lines()
     if error is not None:
         events = sliced(events, trace.wakes, trace.concerned, failed_at)
     lanes = dict.fromkeys(
@@ -63,7 +65,7 @@ def tell(
     return Story(
         title=title or _name(program),
         outcome=outcome,
-        where="" if error is None or told.failed_at else place_of_error(leaf(error)),
+        where="" if error is None or told.failed_at else f"{place_of_error(leaf(error))}{task}",
         failed_at=failed_at,
         found=found,
         lanes=tuple(lanes) or ("main",),
@@ -92,7 +94,7 @@ def _outcome(error: BaseException | None) -> str:
         return "passed"
     first = leaf(error)
     said = words(first)
-    if isinstance(first, SimError):
+    if isinstance(first, Deadlock | TooManySteps | Escaped):
         said = said.partition("\n")[0].removesuffix(
             ":"
         )  # where the tasks are is a part of the story

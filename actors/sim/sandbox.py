@@ -79,15 +79,21 @@ def _entropy(seed: int) -> Iterator[None]:
     source = random.Random(f"entropy/{seed}")
     saved = os.urandom
     saved_random: Any = random._urandom  # type: ignore[attr-defined]  # SystemRandom and secrets
+    seed_generator = random.Random.seed
+
+    def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
+        seed_generator(self, source.getrandbits(64) if a is None else a, version)
 
     random.seed(source.getrandbits(64))
     os.urandom = source.randbytes
     random._urandom = source.randbytes  # type: ignore[attr-defined]
+    random.Random.seed = seeded  # type: ignore[method-assign]  # of `random.Random()`
     try:
         yield
     finally:
         os.urandom = saved
         random._urandom = saved_random  # type: ignore[attr-defined]
+        random.Random.seed = seed_generator  # type: ignore[method-assign]
         random.setstate(state)
 
 

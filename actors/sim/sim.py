@@ -15,6 +15,7 @@ from . import seam
 from .errors import InvariantViolated, NeverHappened, NotIdle, words
 from .faults import Faults
 from .net import Net
+from .places import place_of_function
 from .strategies import TaskView
 from .trace import Trace
 from .world import World
@@ -144,7 +145,9 @@ class Sim:
             with trio.move_on_after(within):
                 await came.wait()
             if not came.is_set():
-                raise NeverHappened(f"{check!r} was not true within {within:g} virtual seconds")
+                raise NeverHappened(
+                    f"{place_of_function(check)} was not true within {within:g} virtual seconds"
+                )
         finally:
             self._world.uncheck(look)
 
@@ -236,6 +239,16 @@ def current_sim(sim: Sim) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def note(text: str) -> None:
+    """Write a line into the trace, in the lane of the running task; else do nothing.
+
+    As `Sim.note`, for code that is not given a `sim`.
+    """
+    sim = _current.get(None)
+    if sim is not None:
+        sim.note(text)
 
 
 def maybe(what: str, p: float = 0.05) -> bool:

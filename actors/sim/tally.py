@@ -39,8 +39,10 @@ class Report:
     """The set's failure: that of `failure`, or `Unreached`, or `Nondeterminism`."""
 
     def check(self) -> Self:
-        """Raise the error, if there is one."""
+        """Raise the error, if there is one; that of a schedule has the report for its note."""
         if self.failure is not None:
+            if self.failure.error is not None:
+                self.failure.error.add_note(self.failure.text())
             self.failure.check()
         if self.error is not None:
             raise self.error

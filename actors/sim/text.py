@@ -42,8 +42,11 @@ def _lines(story: Story, *, full: bool) -> Iterator[str]:
 
 def _schedule(story: Story) -> Iterator[str]:
     count = len(story.deviations)
-    but = f", but for {count} decision{'s' if count > 1 else ''}:" if count else ""
-    yield f"the schedule: every task keeps its turn until it blocks{but}"
+    if count:
+        but = f", but for {count} decision{'s' if count > 1 else ''}:"
+        yield f"the schedule: every task keeps its turn until it blocks{but}"
+    else:
+        yield "the schedule is the plain one: every task keeps its turn until it blocks"
     for one in story.deviations[:_SHORT]:
         yield f"  step {one.step}: {one.text}"
     if count > _SHORT:

@@ -20,6 +20,7 @@ import trio
 import trio.testing
 
 from .orders import Orders
+from .places import place_here, place_of_task
 from .scheduler import RunQueue
 from .seam import waiting_messages
 from .slices import Wake
@@ -86,6 +87,7 @@ class Trace:
         self._channels_of_links: dict[Hashable, str] = {}
         self._refused: dict[trio.lowlevel.Task, _Sent] = {}
         self._frames: list[tuple[FrameType, str]] = []  # each task's outermost one
+        self._wake_lines: list[tuple[int, TraceEvent]] = []  # and before which of the events
         self._over = False
 
     def attach(
@@ -151,11 +153,32 @@ class Trace:
         self._add("ended", view.name, "ended")
 
     def woke(self, view: TaskView) -> None:
-        """Note that the running task made another one runnable, other than by its own end."""
+        """Note that the running task, or time, made another one runnable."""
         waker = self._orders.running()
-        # That a nursery waits for all its tasks says nothing about what led to what.
-        if waker is not view and waker.number >= 0 and not waker.ended:
+        if waker is view or not view.steps:
+            return
+        if waker.number < 0 or waker.system:
+            self._note_wake("note", view, f"its time has come, at {place_of_task(view.task)}")
+        elif not waker.ended:  # that a nursery waits for its tasks says nothing of what led to what
             self.wakes.append((self._queue.steps, waker.name, view.name))
+            self._note_wake("message", view, place_here(), sender=waker.name, channel="wakes")
+
+    def _note_wake(self, kind: Kind, view: TaskView, text: str, **more: Any) -> None:
+        step = self._queue.steps
+        self._watch_for_the_end(step)
+        if not self._over:
+            time = self._clock.current_time()
+            event = TraceEvent(step, time, kind, view.name, text, sent_at=step, **more)
+            self._wake_lines.append((len(self.events), event))
+
+    def lines(self) -> list[TraceEvent]:
+        """Return what happened; in a program without messages, who woke whom is what happened."""
+        if any(event.kind in ("message", "bytes") for event in self.events):
+            return self.events
+        lines = list(self.events)
+        for position, event in reversed(self._wake_lines):
+            lines.insert(position, event)
+        return lines
 
     def lane_of(self, error: BaseException) -> str:
         """Return the task in which an error was raised: its traceback begins there."""

@@ -1,6 +1,6 @@
 """What several tests of the simulation need: strategies that are told what to choose, and bugs."""
 
-# ruff: noqa: ARG002 - a strategy is shown what it may not look at
+
 
 from __future__ import annotations
 

@@ -108,10 +108,13 @@ async def test_a_reset_in_the_middle_of_a_send_breaks_both_ends() -> None:
     assert two.script.happenings == [what]
 
 
-async def test_a_reader_may_get_the_first_part_before_the_reset(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("base", [0.0, 1.0])
+async def test_a_reader_may_get_the_first_part_before_the_reset(
+    base: float, autojump_clock: MockClock
+) -> None:
     seen: set[bytes] = set()
     for _ in range(30):  # trio runs the tasks of a tick in any order
-        two = line(1, 3, reset=0.1, latency=(1.0, 0.0))
+        two = line(1, 3, reset=0.1, latency=(base, 0.0))
 
         async def send(two: Line = two) -> None:
             with pytest.raises(trio.BrokenResourceError):
@@ -160,6 +163,13 @@ async def test_a_reset_does_not_wait_for_room() -> None:
     with pytest.raises(trio.BrokenResourceError):
         await two.alice.send_all(bytes(9))
     assert two.script.happenings[0][2] == "connection reset after 3/9 bytes of a send"
+
+
+async def test_a_reset_does_not_wait_for_the_end_of_a_partition() -> None:
+    two = line(1, 3, reset=0.1)
+    two.net.partition("alice", "bob")
+    with pytest.raises(trio.BrokenResourceError):
+        await two.alice.send_all(b"abcdefgh")
 
 
 # Stalls.
@@ -231,6 +241,24 @@ async def test_the_sender_does_not_notice_that_the_other_end_of_a_black_hole_clo
         await two.alice.wait_send_all_might_not_block()
     assert scope.cancelled_caught
     assert await two.alice.receive_some() == b""  # that way is open
+    two.net.heal()
+    with trio.move_on_after(1000.0) as scope:
+        await two.alice.wait_send_all_might_not_block()
+    assert scope.cancelled_caught
+
+
+async def test_a_reset_of_the_other_way_reaches_who_waits_in_front_of_a_black_hole(
+    autojump_clock: MockClock,
+) -> None:
+    two = line(0, 1, blackhole=0.1, window=10, latency=(1.0, 0.0))
+    await two.alice.send_all(b"unread")
+    await trio.sleep(1.0)
+    await two.alice.send_all(b"lost")
+    await two.bob.aclose()
+    begin = trio.current_time()
+    with pytest.raises(trio.BrokenResourceError):
+        await two.alice.wait_send_all_might_not_block()
+    assert trio.current_time() == begin + 1.0
 
 
 async def test_what_was_in_flight_is_lost_in_a_black_hole_and_heal_brings_nothing_back(

@@ -11,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.sim import Faults
 from actors.sim.link import LinkStatistics
+from actors.sim.link_end import LinkEnd
 from actors.sim.net import Net
 
 from .net_script import Script, Tale, line, read_to_end
@@ -259,19 +260,20 @@ async def test_no_connection_is_made_during_a_partition() -> None:
     assert connected == ["tablet", "phone"]
 
 
-async def test_a_pair_that_is_made_during_a_partition_is_cut_off_too() -> None:
+async def test_a_pair_that_is_made_during_a_partition_is_cut_off_too(
+    autojump_clock: MockClock,
+) -> None:
     net, _ = net_with()
     net.partition("alice", "bob")
     alice, bob = net.pair("alice", "bob")
     await alice.send_all(b"held")
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(bob.receive_some)
-            await wait_all_tasks_blocked()
-            scope.cancel()
-    assert scope.cancelled_caught
+    await bob.send_all(b"held")
+    for end in (alice, bob):
+        with trio.move_on_after(1000.0) as scope:
+            await end.receive_some()
+        assert scope.cancelled_caught
     net.heal()
-    assert await bob.receive_some() == b"held"
+    assert await alice.receive_some() == await bob.receive_some() == b"held"
 
 
 async def test_others_do_not_notice_a_partition() -> None:
@@ -300,6 +302,40 @@ async def test_a_reset_of_a_close_is_held_back_by_a_partition() -> None:
     two.net.heal()
     with pytest.raises(trio.BrokenResourceError):
         await two.bob.send_all(b"now it is")
+
+
+async def until_broken(end: LinkEnd, size: int) -> None:
+    with pytest.raises(trio.BrokenResourceError):
+        await end.send_all(bytes(size))
+
+
+async def test_healing_wakes_a_sender_whose_peer_closed_meanwhile() -> None:
+    two = line(window=10)
+    two.net.partition("alice", "bob")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until_broken, two.bob, 100)
+        await wait_all_tasks_blocked()
+        await two.alice.aclose()
+        await wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        two.net.heal()
+
+
+async def test_healing_a_stall_of_one_way_wakes_a_sender_of_the_other_way(
+    autojump_clock: MockClock,
+) -> None:
+    two = line(0, 1, window=10, stall=(0.1, 500.0))
+    await two.bob.send_all(b"unread")
+    await two.alice.send_all(b"stalled")
+    begin = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until_broken, two.bob, 100)
+        await wait_all_tasks_blocked()
+        await two.alice.aclose()  # its reset is behind the stalled bytes
+        await wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        two.net.heal()
+    assert trio.current_time() == begin
 
 
 async def test_a_stall_by_hand_holds_back_all_connections_of_two_hosts(

@@ -44,6 +44,23 @@ async def test_a_reader_that_waits_for_late_bytes_is_woken_once(autojump_clock: 
             await wait_all_tasks_blocked()
 
 
+async def test_a_reader_that_waits_does_not_wait_for_what_is_behind(
+    autojump_clock: MockClock,
+) -> None:
+    two = line(latency=(2.0, 0.0))
+    begin = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            assert await two.bob.receive_some() == b"first"
+            assert trio.current_time() == begin + 2.0
+
+        nursery.start_soon(read)
+        await two.alice.send_all(b"first")
+        await trio.sleep(0.5)
+        await two.alice.send_all(b"second")
+
+
 async def test_what_is_in_front_is_never_overtaken(autojump_clock: MockClock) -> None:
     two = line(7, 0, latency=(1.0, 7.0))  # the first takes 8 s, the second 1 s
     begin = trio.current_time()
@@ -199,6 +216,36 @@ async def test_bytes_that_are_in_flight_at_a_close_break_only_the_way_back(
     assert await read_to_end(two.bob) == b"an answer"
 
 
+async def test_the_answer_to_bytes_in_flight_leaves_when_they_arrive(
+    autojump_clock: MockClock,
+) -> None:
+    two = line(7, latency=(1.0, 7.0))
+    await two.bob.send_all(b"arrives after 8 s")
+    await two.alice.aclose()
+    await trio.sleep(8.5)
+    await two.bob.send_all(b"nothing is known yet")
+    await trio.sleep(0.5)
+    with pytest.raises(trio.BrokenResourceError):
+        await two.bob.send_all(b"now it is")
+
+
+async def test_the_second_one_to_close_resets_nobody() -> None:
+    two = line()
+    await two.alice.send_all(b"unread")
+    await two.alice.aclose()
+    await two.bob.aclose()
+    assert two.script.notes == []
+
+
+async def test_the_end_can_be_sent_twice_but_not_after_a_close() -> None:
+    two = line()
+    await two.alice.send_eof()
+    await two.alice.send_eof()
+    await two.alice.aclose()
+    with pytest.raises(trio.ClosedResourceError, match="alice was closed here"):
+        await two.alice.send_eof()
+
+
 async def test_a_close_wakes_a_peer_that_waits_for_room() -> None:
     two = line(window=10)
     async with trio.open_nursery() as nursery:
@@ -258,6 +305,7 @@ async def test_a_reset_breaks_both_ends_and_wakes_all_who_wait() -> None:
         await wait_all_tasks_blocked()
         two.net.reset(two.bob)
     assert sorted(broken) == ["alice reads", "alice sends"]
+    assert [link.waiting for link in two.net.statistics().links] == [0, 0]
     with pytest.raises(trio.BrokenResourceError):
         await two.bob.receive_some()  # what had arrived is lost
     assert two.script.happenings == [("resets", "bob", "the connection is reset")]

@@ -34,6 +34,7 @@ async def entropies(sim: Sim) -> list[object]:
         random.random(),
         random.getrandbits(200),
         random.Random(5).random(),
+        random.Random().random(),
         random.SystemRandom().random(),
         secrets.token_hex(8),
         secrets.randbelow(10**9),
@@ -83,6 +84,7 @@ def test_entropy_is_as_before_when_a_run_is_over() -> None:
     assert os.urandom is urandom
     assert random._urandom is system  # type: ignore[attr-defined]
     assert len({secrets.token_hex(8) for _ in range(10)}) == 10
+    assert len({random.Random().random() for _ in range(10)}) == 10
 
 
 def test_seeding_the_random_module_in_a_program_does_not_outlive_it() -> None:
@@ -408,6 +410,7 @@ def everything() -> list[object]:
         *(getattr(time, name) for name in ("time", "monotonic", "perf_counter", "time_ns")),
         os.urandom,
         random._urandom,  # type: ignore[attr-defined]
+        random.Random.seed,
         random.getstate(),
         trio.MemorySendChannel.send_nowait,
         trio.MemoryReceiveChannel.receive_nowait,

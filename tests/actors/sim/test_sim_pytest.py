@@ -74,6 +74,13 @@ def run(pytester: pytest.Pytester) -> Runner:
     return run_it
 
 
+@pytest.fixture
+def plugin_alone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The arguments of a pytest in a process of its own that loads no other plugin."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return ["-p", "no:cacheprovider", "-p", "actors.pytest_sim"]
+
+
 def output(result: pytest.RunResult) -> str:
     return "\n".join(result.outlines)
 
@@ -154,14 +161,14 @@ def test_a_run_without_marked_tests_says_nothing(run: Runner) -> None:
 
 
 def test_a_run_without_marked_tests_does_not_even_load_the_simulation(
-    pytester: pytest.Pytester,
+    pytester: pytest.Pytester, plugin_alone: list[str]
 ) -> None:
     pytester.makepyfile("def test_it(): pass")
     pytester.makeconftest(
         "def pytest_unconfigure():\n    import sys\n    print('loaded', "
         "sorted(name for name in sys.modules if name.startswith('actors.sim')))"
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess(*plugin_alone)
     result.stdout.fnmatch_lines(["*1 passed*", "*loaded []"])
 
 
@@ -246,7 +253,7 @@ def test_the_marks_and_options_explain_themselves(run: Runner) -> None:
 def test_a_failure_is_told_in_its_order(run: Runner, pytester: pytest.Pytester) -> None:
     result = run(MESSAGES)
     result.assert_outcomes(failed=1)
-    line = "test_it.py:* in test_messages: assert await receive.receive() == 0"
+    line = "test_it.py:* in test_messages: assert await receive.receive() == 0*"
     result.stdout.fnmatch_lines(
         [
             "AssertionError: assert * == 0",
@@ -337,6 +344,15 @@ def test_a_file_that_is_damaged_is_not_believed(content: str, tmp_path: Path) ->
     assert kept.token() == run.token
     kept.forget()
     assert kept.token() is None
+    kept.forget()
+
+
+def test_a_name_that_is_too_long_for_a_file_is_no_trouble(tmp_path: Path) -> None:
+    kept = saved.Saved(tmp_path, f"test_it.py::test_it[{'語' * 300}]")
+    run = simulate(lost_update, seed=0)
+    assert kept.token() is None
+    kept.save(run, run.story)
+    assert kept.token() in {run.token, None}
     kept.forget()
 
 
@@ -487,10 +503,7 @@ def test_a_schedule_that_no_longer_fits_says_so(run: Runner) -> None:
     )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        [
-            "sim: test_it.py::test_it: found again: a pinned schedule no longer fits the program: "
-            "1 choices were not to be had"
-        ]
+        ["sim: *::test_it: found again: a pinned schedule no longer fits the program: 1 choices *"]
     )
 
 
@@ -541,7 +554,7 @@ def test_one_seed_is_run_alone(run: Runner) -> None:
     run(source, "--sim-seed=6").assert_outcomes(passed=1)
     result = run(source, "--sim-seed=5", "--sim-no-shrink")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["found by schedule 1 (seed 5)", "sim: 1 test, 1 schedules, *"])
+    result.stdout.fnmatch_lines(["found by schedule 1 (seed 5)*", "sim: 1 test, 1 schedules, *"])
     run(source, "--sim-seed=6").assert_outcomes(passed=1)  # what failed last time is not run
 
 
@@ -641,17 +654,18 @@ def test_a_long_set_says_how_far_it_is(run: Runner, monkeypatch: pytest.MonkeyPa
         run("async def test_it(sim): pass", "--sim-runs=3", "-p", f"no:{plugin}")
 
 
-def test_the_hash_seed_can_be_pinned(pytester: pytest.Pytester) -> None:
+def test_the_hash_seed_can_be_pinned(pytester: pytest.Pytester, plugin_alone: list[str]) -> None:
     pytester.makepyfile(
-        "import os\ndef test_it(number):\n    assert os.environ['PYTHONHASHSEED'] == '0'\n"
-        "    assert hash('a text') == number"
+        """
+        import os
+        import sys
+
+        def test_it():
+            assert os.environ["PYTHONHASHSEED"] == "0"
+            assert not sys.flags.hash_randomization
+        """
     )
-    pytester.makeconftest(
-        "import pytest, subprocess, sys, os\n@pytest.fixture\ndef number():\n"
-        "    return int(subprocess.run([sys.executable, '-c', 'print(hash(\"a text\"))'], "
-        "env={'PYTHONHASHSEED': '0'}, capture_output=True).stdout)"
-    )
-    result = pytester.runpytest_subprocess("--sim-pin-hashseed", "-p", "no:cacheprovider", "-v")
+    result = pytester.runpytest_subprocess("--sim-pin-hashseed", *plugin_alone)
     result.assert_outcomes(passed=1)
     assert output(result).count("test session starts") == 1
 
@@ -726,8 +740,7 @@ def test_async_fixtures_are_refused_with_what_to_do(run: Runner) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
-            "the fixture 'one' is async, and a test marked `sim` runs many times: make what it "
-            "makes inside the test, anew for each schedule",
+            "the fixture 'one' is async, and a test marked `sim` runs many times: make *",
             "the fixture 'two' is async, and *",
         ]
     )
@@ -737,7 +750,7 @@ def test_async_fixtures_are_refused_with_what_to_do(run: Runner) -> None:
 def test_async_fixtures_are_refused_without_pytest_trio_too(run: Runner) -> None:
     result = run(ASYNC_FIXTURES, "-p", "no:trio")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "async fixture" in output(result) or "is async, and a test" in output(result)
+    result.stdout.fnmatch_lines(["the fixture 'one' is async, and *"])
 
 
 # Beside pytest-trio.
@@ -859,7 +872,7 @@ def test_the_example_of_the_docstring_is_a_test(pytester: pytest.Pytester) -> No
             assert rooms == ["lobby"]
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*assert*'lobby', 'lobby'*", "  step 3: bob runs, though alice could go on"]

@@ -20,7 +20,7 @@ from actors.sim.sandbox import EPOCH
 
 from .planted import scripted
 
-moderate = settings(deadline=None, max_examples=60)
+moderate = settings(deadline=None, max_examples=40)
 
 durations = st.one_of(
     st.floats(0, 1e-3), st.floats(0, 10), st.floats(0, 1e12), st.sampled_from([0.1, 0.2, 0.3])
