@@ -152,7 +152,7 @@ class Session:
                 task_status.started()
                 try:
                     await carry()
-                except trio.Cancelled:
+                except* trio.Cancelled:  # alone, or out of the nursery of a websocket
                     self.close(DisconnectReason.SERVER_SHUTDOWN)
                     raise
                 finally:

@@ -20,7 +20,7 @@ from protocol.socketio import Packet, PacketType
 
 from .acks import Acks, value_of
 from .encoded import Encoded, encoded_packet
-from .errors import SocketDisconnected, unwrapped
+from .errors import JoinRefused, SocketDisconnected, unwrapped
 from .events import encoded_event
 from .handlers import Handlers, Registry
 from .handshake import Handshake
@@ -129,19 +129,15 @@ class Socket(Targets, Registry):
         are, entered; cancelled, it has entered none.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        entered: list[str] = []
-        try:
-            for room in _checked(rooms):
-                if self.gone:
-                    raise SocketDisconnected(self.id)
-                was_in = room in self.room_actors
-                await self._actor.join(self, room)  # a leave may still wait for its turn
-                if not was_in:
-                    entered.append(room)
-        except trio.Cancelled:
-            with trio.CancelScope(shield=True):  # rooms answer within a turn
-                await self._actor.leave(self, *entered)
-            raise
+        entered = False
+        for room in _checked(rooms):
+            if self.gone:
+                raise SocketDisconnected(self.id)
+            # Once it has entered one, it enters the others too: rooms answer within a turn, and to
+            # undo the first join might undo what somebody else has joined meanwhile.
+            with trio.CancelScope(shield=entered):
+                await self._actor.join(self, room)
+            entered = True
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def leave(self, *rooms: str) -> None:
@@ -154,6 +150,10 @@ class Socket(Targets, Registry):
         """Be in rooms for the block."""
         try:
             await self.join(*rooms)
+        except JoinRefused:
+            await self.leave(*rooms)  # those before the refusal were entered
+            raise
+        try:
             yield
         finally:
             await self.leave(*rooms)

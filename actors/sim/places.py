@@ -65,7 +65,8 @@ def place_of_task(task: trio.lowlevel.Task) -> str:
 
 def place_of_function(function: object) -> str:
     """Return what a function is called, and where it is defined if that is known."""
-    name = getattr(function, "__qualname__", repr(function)).rpartition(".<locals>.")[2]
+    kind = type(function).__qualname__
+    name = str(getattr(function, "__qualname__", kind)).rpartition(".<locals>.")[2]
     code = getattr(function, "__code__", None)
     return name if code is None else f"{name} ({_short(code.co_filename)}:{code.co_firstlineno})"
 

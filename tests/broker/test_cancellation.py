@@ -75,6 +75,17 @@ async def test_a_cancelled_join_of_two_rooms_leaves_no_room_it_was_in_before(ste
 
 
 @pytest.mark.parametrize("steps", STEPS)
+async def test_a_cancelled_join_undoes_no_other_join(steps: int) -> None:
+    async with one_socket() as (_, socket, _):
+        for _ in range(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(was_cancelled, steps, lambda: socket.join("a", "b", "c"))
+                await socket.join("a", "b", "c")
+            assert socket.joined_rooms == {"a", "b", "c"}
+            await socket.leave("a", "b", "c")
+
+
+@pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("rooms", [("a",), ("a", "b"), ("nowhere",), None])
 async def test_a_broadcast_is_whole_or_absent(steps: int, rooms: tuple[str, ...] | None) -> None:
     async with one_socket() as (broker, socket, client):
@@ -132,6 +143,21 @@ async def test_joined_leaves_whenever_it_is_cancelled(steps: int) -> None:
         assert await was_cancelled(steps, visit)
         assert socket.joined_rooms == frozenset()
         assert dict(broker.rooms) == {}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+async def test_joined_leaves_no_room_that_it_has_not_entered(steps: int) -> None:
+    async with one_socket() as (_, socket, _):
+        await socket.join("a")
+        entered = False
+
+        async def visit() -> None:
+            nonlocal entered
+            async with socket.joined("a", "b"):
+                entered = True
+
+        await was_cancelled(steps, visit)
+        assert socket.joined_rooms == (frozenset() if entered else {"a"})
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,34 @@ async def test_cancelling_the_broker_runs_the_hooks_once_for_everybody(ticks: in
     assert broker.statistics().tasks == 0
 
 
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_cancelled_broker_says_to_its_hooks_that_it_shuts_down(
+    transport: str, wire: Callable[..., Any], http: Callable[..., Any]
+) -> None:
+    broker = Broker()
+    reasons: list[str] = []
+
+    @broker.on("disconnect")
+    async def disconnect(socket: Socket, reason: str) -> None:
+        reasons.append(reason)
+
+    with trio.CancelScope() as scope:
+        async with broker:
+            if transport == "websocket":
+                async with wire(broker) as client:
+                    await client.enter()
+                    scope.cancel()
+                    await trio.sleep_forever()
+            async with http(broker) as client:
+                _, _, opened = await client.request("GET", "/socket.io/?EIO=4&transport=polling")
+                sid = opened.decode().split('"')[3]
+                target = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+                assert (await client.request("POST", target, b"40"))[0] == 200
+                scope.cancel()
+                await trio.sleep_forever()
+    assert reasons == ["server shutting down"]
+
+
 async def test_all_hooks_of_a_cancelled_broker_share_one_timeout(
     autojump_clock: MockClock,
 ) -> None:

@@ -1,7 +1,5 @@
 """What several tests of the simulation need: strategies that are told what to choose, and bugs."""
 
-
-
 from __future__ import annotations
 
 from collections import deque

@@ -574,6 +574,26 @@ def test_options_go_before_marks(run: Runner) -> None:
     refused.stdout.fnmatch_lines(["expected a strategy of *'portfolio'*, or a class; saw 'clever'"])
 
 
+def test_timers_may_be_early_whatever_the_marks_say(run: Runner) -> None:
+    source = """
+        async def test_times_out(sim):
+            with trio.move_on_after(10) as scope:
+                for _ in range(30):
+                    await trio.lowlevel.checkpoint()
+            assert not scope.cancelled_caught
+        """
+    run(source).assert_outcomes(passed=1)
+    result = run(source, "--sim-timers=0.1")
+    result.assert_outcomes(failed=1)
+    (line,) = (line for line in result.outlines if line.startswith("replay:"))
+    assert line.endswith(f"--sim-replay={token_in(result)} --sim-timers=0.1")
+    again = run(source, f"--sim-replay={token_in(result)}", "--sim-timers=0.1")
+    again.assert_outcomes(failed=1)
+    refused = run(source, "--sim-timers=2", f"--sim-replay={token_in(result)}")
+    refused.assert_outcomes(failed=1)
+    refused.stdout.fnmatch_lines(["*'timers' must be <= 1.0: 2.0"])
+
+
 @pytest.mark.parametrize(
     "option", ["--sim-runs=0", "--sim-runs=x", "--sim-seconds=0", "--sim-jobs=-1"]
 )

@@ -1,7 +1,5 @@
 """Which task runs when: one per step, of the schedule's choice, and nothing else is changed."""
 
-
-
 from __future__ import annotations
 
 from collections import Counter

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors import Actor, ActorGone, Ask, Mailbox, MailboxFull
-from actors.sim import CALM, Deadlock, Run, Sim, explore, shrink, simulate
+from actors.sim import CALM, Deadlock, Run, Sim, explore, note, shrink, simulate
 from actors.sim.slices import sliced
 from actors.sim.story import Story, TraceEvent
 from actors.sim.trace import shown
@@ -560,6 +560,40 @@ def test_a_story_has_its_head() -> None:
     assert story.replay == f"simulate(program, replay={small.token!r})"
     assert story.steps == small.steps
     assert any(lost.channel == "room" and "join" in lost.text for lost in story.unreceived)
+
+
+# Programs without messages, and notes from anywhere.
+
+
+async def wakes_by_an_event(sim: Sim) -> None:
+    event = trio.Event()
+
+    async def waiter() -> None:
+        await event.wait()
+        note("woken")
+        await trio.sleep(1)
+        raise KeyError
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(waiter)
+        await trio.testing.wait_all_tasks_blocked()
+        event.set()
+
+
+def test_a_program_without_messages_is_told_by_who_woke_whom() -> None:
+    story = told(wakes_by_an_event)
+    assert [
+        (sender, channel, lane)
+        for sender, channel, lane, text in messages(story)
+        if "in wakes_by_an_event: event.set()" in text
+    ] == [("main", "wakes", "waiter")]
+    assert any("its time has come" in text for lane, text in ends(story, "note"))
+    assert "wakes" not in {channel for _, channel, _, _ in messages(told(parks_senders))}
+
+
+def test_a_note_may_come_from_code_that_has_no_sim() -> None:
+    assert ("waiter", "woken") in ends(told(wakes_by_an_event), "note")
+    assert note("outside of a simulation nobody reads it") is None  # type: ignore[func-returns-value]
 
 
 # The causal slice.

@@ -1,7 +1,5 @@
 """A run's choices: what a seed means, what a tape and a token say, and strategies of one's own."""
 
-
-
 from __future__ import annotations
 
 import base64

@@ -308,6 +308,21 @@ def test_eventually_ends_with_an_error_after_its_time() -> None:
         simulate(program).check()
 
 
+def test_a_condition_that_never_came_is_named_whatever_its_repr_does() -> None:
+    class Condition:
+        def __repr__(self) -> str:
+            raise KeyError
+
+        def __call__(self) -> bool:
+            return False
+
+    async def program(sim: Sim) -> None:
+        await sim.eventually(Condition(), within=3)
+
+    with pytest.raises(NeverHappened, match="Condition"):
+        simulate(program).check()
+
+
 def test_eventually_is_at_once_when_it_is_true_already() -> None:
     async def program(sim: Sim) -> float:
         await sim.eventually(lambda: True, within=1)

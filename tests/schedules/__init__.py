@@ -1,0 +1,1 @@
+"""The yardstick of the simulation: programs with known bugs, and how soon each is found."""

@@ -1,0 +1,155 @@
+"""Faults in what cancelled calls leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import trio
+
+from actors import Ask, Reply
+from broker.acks import Acks
+from broker.encoded import Encoded
+from broker.messages import Audience, Delivery, Leave, Member
+from broker.namespace_actor import NamespaceActor
+from broker.socket import Socket
+
+from .planting import replaced
+
+
+@contextmanager
+def cancelled_questions_are_asked() -> Iterator[None]:
+    """Handle a join or an event whose caller was cancelled while it waited for its turn."""
+    with replaced(Ask, "withdrawn", False):
+        yield
+
+
+@contextmanager
+def cancelled_leave_is_withdrawn() -> Iterator[None]:
+    """Skip a leave whose caller was cancelled: it stays in the room."""
+    with replaced(Leave, "binding", False):
+        yield
+
+
+@contextmanager
+def leave_looks_for_cancellation_first() -> Iterator[None]:
+    """Raise `Cancelled` before a leave is posted."""
+    right = Socket.leave
+
+    async def leave(self: Socket, *rooms: str) -> None:
+        await trio.lowlevel.checkpoint()
+        await right(self, *rooms)
+
+    with replaced(Socket, "leave", leave):
+        yield
+
+
+@contextmanager
+def join_of_two_keeps_the_first() -> Iterator[None]:
+    """Cancelled in the second room, stay in the first."""
+
+    async def join(self: Socket, *rooms: str) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        for room in rooms:
+            await self._actor.join(self, room)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    with replaced(Socket, "join", join):
+        yield
+
+
+@contextmanager
+def join_raises_though_it_happened() -> Iterator[None]:
+    """Look for cancellation behind the join, too: it raises, and the socket is in the room."""
+    right = NamespaceActor.join
+
+    async def join(self: NamespaceActor, member: Member, name: str) -> None:
+        await right(self, member, name)
+        await trio.lowlevel.checkpoint()
+
+    with replaced(NamespaceActor, "join", join):
+        yield
+
+
+@contextmanager
+def emit_raises_though_it_happened() -> Iterator[None]:
+    """Look for cancellation behind the fan-out, too: it raises, and all have the event."""
+    right = NamespaceActor.publish
+
+    async def publish(
+        self: NamespaceActor, audience: Audience, encoded: Encoded, *, volatile: bool = False
+    ) -> Delivery:
+        delivery = await right(self, audience, encoded, volatile=volatile)
+        await trio.lowlevel.checkpoint()
+        return delivery
+
+    with replaced(NamespaceActor, "publish", publish):
+        yield
+
+
+@contextmanager
+def emit_to_one_raises_though_it_happened() -> Iterator[None]:
+    """Look for cancellation behind the push: `socket.emit` raises, and the event is sent."""
+    right = Socket.emit
+
+    async def emit(self: Socket, event: str, *args: Any) -> None:
+        await right(self, event, *args)
+        await trio.lowlevel.checkpoint()
+
+    with replaced(Socket, "emit", emit):
+        yield
+
+
+@contextmanager
+def disconnect_looks_for_cancellation_first() -> Iterator[None]:
+    """Raise `Cancelled` before the socket is dismissed."""
+    right = Socket.disconnect
+
+    async def disconnect(self: Socket, close: bool = False) -> None:
+        await trio.lowlevel.checkpoint()
+        await right(self, close)
+
+    with replaced(Socket, "disconnect", disconnect):
+        yield
+
+
+@contextmanager
+def cancelled_acks_stay_pending() -> Iterator[None]:
+    """Forget an ack only when it has come."""
+
+    @contextmanager
+    def awaited(self: Acks, id_: int) -> Iterator[Reply[list[Any]]]:
+        reply = self._waiting[id_] = Reply()
+        yield reply
+        del self._waiting[id_]
+
+    with replaced(Acks, "awaited", awaited):
+        yield
+
+
+@contextmanager
+def joined_does_not_leave_when_cancelled() -> Iterator[None]:
+    """Leave on the way out of `joined` only when the block ends well."""
+
+    @contextmanager
+    def nothing() -> Iterator[None]:
+        yield
+
+    class Joined:
+        def __init__(self, socket: Socket, *rooms: str) -> None:
+            self.socket, self.rooms = socket, rooms
+
+        async def __aenter__(self) -> None:
+            await self.socket.join(*self.rooms)
+
+        async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+            if error is None:
+                await self.socket.leave(*self.rooms)
+
+    with replaced(
+        Socket,
+        "joined",
+        lambda *call: Joined(*call),  # noqa: PLW0108 - a function binds, a class does not
+    ):
+        yield
