@@ -68,7 +68,7 @@ class Client:
         await self._line.aclose()
 
     async def join(self) -> None:
-        self._audit.asked(Joined)
+        self._audit.asked("Joined")
         await self._send(Join(_ROOM))
         await self.until(Joined)
 
@@ -83,7 +83,7 @@ class Client:
                 await self.until(Ack)
 
     async def leave(self) -> None:
-        self._audit.asked(Left)
+        self._audit.asked("Left")
         self._audit.leaving(_ROOM)
         await self._send(Leave(_ROOM))
         await self.until(Left)
@@ -111,10 +111,10 @@ class Client:
     def _tell(self, event: Event) -> None:
         match event:
             case Joined(room=room, epoch=epoch, number=number):
-                self._audit.answered(Joined)
+                self._audit.answered("Joined")
                 self._audit.joined(room, (epoch, number))
             case Left(room=room, epoch=epoch, number=number):
-                self._audit.answered(Left)
+                self._audit.answered("Left")
                 self._audit.left(room, (epoch, number))
             case Said(room=room, epoch=epoch, number=number, text=text):
                 self._audit.saw(room, text, (epoch, number))
