@@ -130,6 +130,7 @@ class Multiplexer:
             case PacketType.EVENT:
                 search.early.put((packet, size), size)
             case PacketType.DISCONNECT:
+                del self._sought[packet.namespace]  # it may ask again at once
                 search.give_up()
             case _:
                 raise ProtocolError(f"{packet.type.name} for {packet.namespace}, not yet entered")
@@ -150,9 +151,9 @@ class Multiplexer:
         namespace = None
         with search.scope:
             namespace = await self._namespaces.found(name, auth)
-        del self._sought[name]
         if search.scope.cancel_called:
             return  # the client has left it, or has gone
+        del self._sought[name]
         if namespace is None:
             search.early.clear()
             self._refuse(name, refusal(name, "Invalid namespace"))

@@ -219,6 +219,30 @@ async def test_a_client_that_leaves_while_the_check_runs_keeps_its_other_namespa
         assert len(broker.sockets) == 1
 
 
+async def test_a_client_that_leaves_while_the_check_runs_may_ask_again_at_once(
+    http: Callable[..., Any],
+) -> None:
+    broker = Broker()
+    asked: list[dict[str, Any]] = []
+
+    @broker.of
+    async def check(name: str, auth: dict[str, Any]) -> bool:
+        asked.append(auth)
+        if len(asked) == 1:
+            await trio.sleep_forever()
+        return True
+
+    async with broker, http(broker) as client:
+        _, _, opened = await client.request("GET", "/socket.io/?EIO=4&transport=polling")
+        sid = opened.decode().split('"')[3]
+        target = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+        assert (await client.request("POST", target, b'40/a,{"n":1}'))[0] == 200
+        assert (await client.request("POST", target, b'41/a,\x1e40/a,{"n":2}'))[0] == 200
+        assert (await client.request("GET", target))[2].startswith(b'40/a,{"sid"')
+        assert asked == [{"n": 1}, {"n": 2}]
+        assert [socket.handshake.auth for socket in broker.of("/a").sockets.values()] == [{"n": 2}]
+
+
 async def test_what_waits_for_a_check_is_bounded_in_bytes(
     wire: Callable[..., Any], autojump_clock: MockClock
 ) -> None:
