@@ -113,7 +113,7 @@ class Endpoint:
         if (transport == "websocket") != upgrading:
             raise Refused(BAD_REQUEST, f"transport={transport!r}, but the request says otherwise")
         if (sid := query.get("sid")) is not None:
-            return self._find_session(sid, query, transport)
+            return self._find_session(sid, request, query, transport)
         if request.method != "GET":
             raise Refused(BAD_HANDSHAKE_METHOD, f"{request.method} without a sid")
         if query.get("EIO") != engineio.VERSION:
@@ -123,12 +123,15 @@ class Endpoint:
             raise Refused(BAD_REQUEST, "the broker is closing")
         return None
 
-    def _find_session(self, sid: str, query: dict[str, str], transport: str) -> Session | bytes:
+    def _find_session(
+        self, sid: str, request: Request, query: dict[str, str], transport: str
+    ) -> Session | bytes:
         session = self._services.sessions.get(sid)
         if session is not None:
             session.check_alive()
         if session is None or session.ended:
-            farewell = self._services.farewell_to(sid) if transport == "polling" else None
+            polls = transport == "polling" and request.method == "GET"
+            farewell = self._services.farewell_to(sid) if polls else None
             if farewell is not None:
                 return farewell
             raise Refused(SESSION_UNKNOWN, f"sid={sid!r}")
@@ -186,8 +189,17 @@ class Endpoint:
         assert isinstance(polling, PollingTransport)
         answers: list[Answer] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when_left, http, nursery.cancel_scope)
-            answers.append(await polling.get())
+            with trio.CancelScope() as waiting:
+                nursery.start_soon(_cancel_when_left, http, waiting)
+                try:
+                    answers.append(await polling.get())
+                except trio.Cancelled:
+                    session.close(
+                        DisconnectReason.TRANSPORT_ERROR
+                        if waiting.cancel_called
+                        else DisconnectReason.SERVER_SHUTDOWN
+                    )
+                    raise
             nursery.cancel_scope.cancel()
         if not answers:
             return None

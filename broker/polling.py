@@ -91,7 +91,7 @@ class PollingTransport:
     # HTTP.
 
     async def get(self) -> Answer:
-        """Wait for packets; the body holds all there are. Cancelled: the client has left."""
+        """Wait for packets; the body holds all there are. Cancelled, it has taken none."""
         if self._poll is not None:
             self._answer_poll([CLOSE])
             self._session.close(DisconnectReason.TRANSPORT_ERROR)
@@ -103,9 +103,6 @@ class PollingTransport:
             self._noop = self._timers.after(_PROBING_POLL, self._end_poll)
         try:
             return await poll.wait()
-        except trio.Cancelled:
-            self._session.close(DisconnectReason.TRANSPORT_ERROR)
-            raise
         finally:
             if self._poll is poll:
                 self._poll = None

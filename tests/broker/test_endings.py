@@ -174,6 +174,27 @@ async def test_a_socket_in_no_room_has_its_own_id_for_a_room_until_its_rooms_are
     assert seen == [True, False]
 
 
+async def test_a_post_behind_the_servers_disconnect_takes_nothing_from_the_polls(
+    http: Callable[..., Any],
+) -> None:
+    broker = Broker()
+
+    @broker.on("bye")
+    async def bye(socket: Socket) -> None:
+        await socket.emit("last words")
+        await socket.disconnect(close=True)
+
+    async with broker, http(broker) as client:
+        _, _, opened = await client.request("GET", "/socket.io/?EIO=4&transport=polling")
+        sid = opened.decode().split('"')[3]
+        target = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+        assert (await client.request("POST", target, b'40\x1e42["bye"]'))[0] == 200
+        assert (await client.request("POST", target, b"3"))[0] == 400
+        assert b'42["last words"]' in (await client.request("GET", target))[2]
+        assert (await client.request("GET", target))[2] == b"1"
+        assert (await client.request("GET", target))[0] == 400
+
+
 async def test_events_behind_the_servers_disconnect_are_dropped_and_counted() -> None:
     broker = Broker()
     handled: list[int] = []

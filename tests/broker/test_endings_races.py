@@ -139,7 +139,7 @@ async def test_cancelling_the_broker_runs_the_hooks_once_for_everybody(ticks: in
     assert broker.statistics().tasks == 0
 
 
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
+@pytest.mark.parametrize("transport", ["websocket", "polling", "a poll that waits"])
 async def test_a_cancelled_broker_says_to_its_hooks_that_it_shuts_down(
     transport: str, wire: Callable[..., Any], http: Callable[..., Any]
 ) -> None:
@@ -162,6 +162,12 @@ async def test_a_cancelled_broker_says_to_its_hooks_that_it_shuts_down(
                 sid = opened.decode().split('"')[3]
                 target = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
                 assert (await client.request("POST", target, b"40"))[0] == 200
+                if transport == "a poll that waits":
+                    await client.request("GET", target)
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(client.request, "GET", target)
+                        await wait_all_tasks_blocked()
+                        scope.cancel()
                 scope.cancel()
                 await trio.sleep_forever()
     assert reasons == ["server shutting down"]
