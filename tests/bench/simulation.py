@@ -128,10 +128,10 @@ def main() -> None:
     print("runs in a second, of clients that come twice to a room over trio-websocket")
     for clients in (1, 2, 6):
         for name, faults in (("calm", CALM), ("lan", LAN), ("chaos", CHAOS)):
-            program = websocket_visits(clients, faults)
-            report = explore(program, runs=_WEBSOCKET_RUNS).check()
-            stock = best(lambda p=program: _stock(p, _WEBSOCKET_RUNS, 1))  # type: ignore[misc]
-            ours = best(lambda p=program: explore(p, runs=_WEBSOCKET_RUNS).check().runs)  # type: ignore[misc]
+            visiting = websocket_visits(clients, faults)
+            report = explore(visiting, runs=_WEBSOCKET_RUNS).check()
+            stock = best(lambda p=visiting: _stock(p, _WEBSOCKET_RUNS, 1))  # type: ignore[misc]
+            ours = best(lambda p=visiting: explore(p, runs=_WEBSOCKET_RUNS).check().runs)  # type: ignore[misc]
             print(
                 f"  {clients} clients, {name:5}  stock {stock:,.0f}, explored {ours:,.0f} "
                 f"(of {report.steps / report.runs:,.0f} steps)",

@@ -7,13 +7,15 @@ or more from each, and gets three; shrinking gets one. With ATRIO_LONG=1 (`.ci/l
 from __future__ import annotations
 
 import os
+from operator import attrgetter
 
 import pytest
 
-from actors.sim import Run, Sim, explore, shrink
+from actors.sim import Deadlock, Run, Sim, explore, shrink
+from broker.audit import AuditFailed
 
 from .again import by_token, in_another_process
-from .planted.catalogue import CORRECT, PLANTED
+from .planted.catalogue import CORRECT, PLANTED, ROOMS, Planted
 from .stock import run_stock
 
 _LONG = bool(os.environ.get("ATRIO_LONG"))
@@ -31,10 +33,29 @@ def find(name: str, master: int) -> Run:
     return report.failure
 
 
+def broken_by(error: BaseException) -> set[str]:
+    """Return the invariants that an error, or those in a group, are about."""
+    match error:
+        case BaseExceptionGroup(exceptions=parts):
+            return set().union(*map(broken_by, parts))
+        case AuditFailed(invariant=invariant):
+            return {invariant}
+        case _:
+            return {"deadlock"} if isinstance(error, Deadlock) else {repr(error)}
+
+
 @pytest.mark.parametrize("name", _OFTEN)
 def test_a_bug_is_found_within_200_schedules_from_every_master_seed(name: str) -> None:
     for master in _MASTERS:
         find(name, master)
+
+
+@pytest.mark.parametrize("planted", ROOMS, ids=attrgetter("name"))
+def test_the_audit_names_the_promise_that_is_broken(planted: Planted) -> None:
+    for master in _MASTERS[:5]:
+        error = find(planted.name, master).error
+        assert error is not None
+        assert broken_by(error) <= set(planted.breaks)
 
 
 @pytest.mark.parametrize("master", _MASTERS if _LONG else _MASTERS[:3])
