@@ -4,15 +4,18 @@ It knows trio and nothing else of ours, and is useful without the rest.
 """
 
 from .actor import Actor
-from .errors import ActorGone, MailboxFull
+from .async_actor import AsyncActor
+from .errors import ActorCycle, ActorGone, MailboxFull
 from .mailbox import Mailbox
 from .reply import Ask, Reply
 from .supervisor import Restart, RestartLimit, Supervisor
 
 __all__ = [
     "Actor",
+    "ActorCycle",
     "ActorGone",
     "Ask",
+    "AsyncActor",
     "Mailbox",
     "MailboxFull",
     "Reply",

@@ -73,9 +73,7 @@ class Actor(Generic[M]):
         Raises what the actor answers with, or `ActorGone` when it ends first. Cancelled before
         the question's turn came, it has not been asked.
         """
-        if question.reply.asked:
-            raise ValueError(f"{question!r} was asked before: make a new question for each ask")
-        question.reply.asked = True
+        question.begin()
         await self.mailbox.post(question)  # type: ignore[arg-type]  # M is a union with questions
         return await question.reply.wait()
 
@@ -86,6 +84,10 @@ class Actor(Generic[M]):
     def tell_nowait(self, message: M) -> None:
         """Post a message; raises `MailboxFull` or `ActorGone`."""
         self.mailbox.post_nowait(message)
+
+    def tell_surely(self, message: M) -> None:
+        """Post a message even to a full mailbox, for what bounds itself; raises `ActorGone`."""
+        self.mailbox.post_surely(message)
 
     # Its life.
 

@@ -6,6 +6,8 @@ A question is a message that derives from `Ask[T]` and so carries a `Reply[T]`. 
 - An asker who is cancelled before the answer marks the reply `cancelled`; the actor then skips the
   message: a call that raises `Cancelled` has not happened.
 - An answer that has been given always arrives: there is no cancellation after it.
+- An actor that takes its time over an answer says which it is: `bind`, and the asker, even when
+  cancelled, waits for what cannot be taken back; or `when_cancelled`, and it is taken back.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ T = TypeVar("T")
 class Reply(Generic[T]):
     """The place for one answer: one task waits for it, the actor gives it."""
 
-    __slots__ = ("_asker", "_outcome", "asked", "cancelled")
+    __slots__ = ("_asker", "_outcome", "_when_cancelled", "asked", "bound", "cancelled")
 
     def __init__(self) -> None:
         self._outcome: outcome.Outcome[T] | None = None
         self._asker: trio.lowlevel.Task | None = None
+        self._when_cancelled: Callable[[], object] | None = None
         self.cancelled = False
         self.asked = False
+        self.bound = False
 
     @property
     def given(self) -> bool:
@@ -52,6 +56,14 @@ class Reply(Generic[T]):
             trio.lowlevel.reschedule(self._asker)
             self._asker = None
 
+    def bind(self) -> None:
+        """Let the asker be cancelled no more: what was asked is being done."""
+        self.bound = True
+
+    def when_cancelled(self, take_back: Callable[[], object]) -> None:
+        """Have `take_back` called when the asker is cancelled before the answer is given."""
+        self._when_cancelled = take_back
+
     async def wait(self) -> T:
         """Wait for the answer: returns it, or raises the error it is."""
         if self._outcome is None:
@@ -60,8 +72,12 @@ class Reply(Generic[T]):
         return cast("outcome.Outcome[T]", self._outcome).unwrap()
 
     def _withdraw(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        if self.bound:
+            return trio.lowlevel.Abort.FAILED
         self._asker = None
         self.cancelled = True
+        if self._when_cancelled is not None:
+            self._when_cancelled()
         return trio.lowlevel.Abort.SUCCEEDED
 
 
@@ -80,6 +96,12 @@ class Ask(Generic[T]):
     binding: ClassVar[bool] = False
 
     reply: Reply[T] = attrs.field(factory=Reply, init=False, repr=False, eq=False)
+
+    def begin(self) -> None:
+        """Note that it is asked now; raises ValueError when it was before."""
+        if self.reply.asked:
+            raise ValueError(f"{self!r} was asked before: make a new question for each ask")
+        self.reply.asked = True
 
     @property
     def withdrawn(self) -> bool:

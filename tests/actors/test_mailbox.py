@@ -257,3 +257,29 @@ async def test_a_message_that_reached_the_reader_before_the_cancel_is_not_lost()
         mailbox.post_nowait("a")
         nursery.cancel_scope.cancel()  # in the same tick
     assert taken == ["a"]
+
+
+async def test_a_sure_post_has_its_place_behind_what_fills_the_mailbox() -> None:
+    mailbox = mailbox_with("a", "b", "c")
+    mailbox.post_surely("sure")
+    mailbox.post_surely("sure too")
+    assert len(mailbox) == 5
+    with pytest.raises(MailboxFull):
+        mailbox.post_nowait("d")
+    assert mailbox.take_nowait() == "a"
+    mailbox.post_nowait("d")
+    assert [await mailbox.take() for _ in range(5)] == ["b", "c", "sure", "sure too", "d"]
+    assert len(mailbox) == 0
+
+
+async def test_sure_posts_can_be_taken_once_the_mailbox_is_closed_and_not_once_discarded() -> None:
+    for discarded in (False, True):
+        mailbox = mailbox_with("a", "b", "c")
+        mailbox.post_surely("sure")
+        if discarded:
+            mailbox.discard()
+        mailbox.close()
+        with pytest.raises(ActorGone):
+            mailbox.post_surely("late")
+        assert emptied(mailbox) == ([] if discarded else ["a", "b", "c", "sure"])
+        assert await mailbox.take() is None

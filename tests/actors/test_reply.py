@@ -215,3 +215,37 @@ async def test_what_comes_first_in_a_tick_decides(actions: list[str]) -> None:
         nursery.cancel_scope.cancel()  # an asker who still waited would have heard nothing
     assert heard == [actions[0]]
     assert reply.cancelled == (actions[0] == "cancel")
+
+
+async def test_an_asker_who_is_bound_is_cancelled_only_after_the_answer() -> None:
+    reply = Reply[str]()
+    reply.bind()
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+
+            @nursery.start_soon
+            async def answer() -> None:
+                await wait_all_tasks_blocked()
+                scope.cancel()
+                await wait_all_tasks_blocked()
+                assert not reply.cancelled
+                reply.send("done")
+
+            assert await reply.wait() == "done"
+            with pytest.raises(trio.Cancelled):
+                await trio.lowlevel.checkpoint()
+
+
+async def test_who_answers_hears_at_once_that_the_asker_is_cancelled() -> None:
+    reply = Reply[str]()
+    heard: list[str] = []
+    reply.when_cancelled(lambda: heard.append("cancelled"))
+    with trio.move_on_after(0):
+        await reply.wait()
+    assert heard == ["cancelled"]
+    reply = Reply[str]()
+    reply.when_cancelled(lambda: heard.append("never"))
+    reply.send("in time")
+    with trio.move_on_after(0):
+        assert await reply.wait() == "in time"
+    assert heard == ["cancelled"]

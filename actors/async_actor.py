@@ -1,0 +1,152 @@
+"""An actor that may wait while it handles a message: one message at a time, in order.
+
+An `Actor` is sync inside, so it always answers within a turn, and nobody can wait for it in a
+circle. This one may await whatever it likes, other actors of its kind included; so it knows for
+whom it waits, and a call that would close a circle raises `ActorCycle` at once.
+
+Who waits is seen in the tree of tasks: a task is part of a handling if it runs in it, or in a
+nursery that was opened in it. A task of a longer life that a handling has started is none: the
+handling does not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from .actor import CAPACITY, Actor
+from .errors import ActorCycle
+from .reply import Ask
+
+M = TypeVar("M")
+
+# The actor whose task this is, or in whose task's tree it was started.
+_above: ContextVar[AsyncActor[Any] | None] = ContextVar("atrio_actor", default=None)
+
+Found = Callable[[], "AsyncActor[Any] | None"]
+
+
+class AsyncActor(Actor[M], Generic[M]):
+    """Base class: derive, give `M` as the union of your messages, write `handle`.
+
+    >>> class Cache(AsyncActor[Fetch]):
+    ...     async def handle(self, message):
+    ...         message.reply.send(await fetch(message.url))
+
+    Others await it in `with waiting_for(...)`, so that circles are found.
+    """
+
+    def __init__(self, name: str, *, capacity: int = CAPACITY) -> None:
+        super().__init__(name, capacity=capacity)
+        self._task: trio.lowlevel.Task | None = None
+        self._outside: frozenset[trio.Nursery] = frozenset()
+        self._handling = False
+        self._awaited: list[Found] = []
+
+    async def handle(self, message: M) -> None:
+        """Handle one message; the next is taken when it returns."""
+        raise NotImplementedError
+
+    def receive(self, message: M) -> None:
+        """Not called: messages are handled one by one, by `handle`."""
+        raise NotImplementedError
+
+    async def turns(self) -> None:
+        """Handle messages until the mailbox is closed and empty."""
+        self.become_current()
+        while (message := await self.mailbox.take()) is not None:
+            if not (isinstance(message, Ask) and message.withdrawn):
+                try:
+                    with self.handling():
+                        await self.handle(message)
+                except BaseException:
+                    self.abandon(message)
+                    raise
+            message = None  # what it names shall not outlive it while this waits
+
+    # Who waits for whom.
+
+    def become_current(self) -> None:
+        """Note that this task is the actor's own."""
+        self._task = trio.lowlevel.current_task()
+        _above.set(self)
+
+    @contextmanager
+    def handling(self) -> Iterator[None]:
+        """Let what this task waits for in the block count as the actor's waiting."""
+        assert self._task is not None
+        self._outside = frozenset(self._task.child_nurseries)
+        self._handling = True
+        try:
+            yield
+        finally:
+            self._handling = False
+
+    def _waits_for(self, task: trio.lowlevel.Task) -> bool:
+        """Whether the message that is being handled waits for `task` to end."""
+        if not self._handling:
+            return False
+        nursery: trio.Nursery | None = None
+        while task is not self._task:
+            nursery = task.parent_nursery
+            if nursery is None:
+                return False
+            task = nursery.parent_task
+        return nursery not in self._outside
+
+    def path_to(self, goal: AsyncActor[Any]) -> tuple[AsyncActor[Any], ...] | None:
+        """Return who waits for whom from here to `goal`, both included; None: it does not."""
+        paths: list[tuple[AsyncActor[Any], ...]] = [(self,)]
+        seen: set[AsyncActor[Any]] = {self}
+        while paths:
+            path = paths.pop()
+            if path[-1] is goal:
+                return path
+            for find in path[-1]._awaited:
+                found = find()
+                if found is not None and found not in seen:
+                    seen.add(found)
+                    paths.append((*path, found))
+        return None
+
+
+def handling_actor() -> AsyncActor[Any] | None:
+    """Return the actor that is handling a message and waits for the current task, if one does."""
+    actor = _above.get()
+    if actor is None or not actor._waits_for(trio.lowlevel.current_task()):
+        return None
+    return actor
+
+
+def circle_with(target: AsyncActor[Any] | None) -> tuple[str, ...] | None:
+    """Return the circle that waiting for `target` would close, by names; None: there is none."""
+    waiter = handling_actor()
+    if waiter is None or target is None:
+        return None
+    path = target.path_to(waiter)
+    return None if path is None else (waiter.name, *(actor.name for actor in path))
+
+
+@contextmanager
+def waiting_for(find: Found) -> Iterator[None]:
+    """Count the current actor, if this runs in one, as waiting in the block for what `find` finds.
+
+    It is found anew whenever somebody asks, for it may begin while it is waited for. Raises
+    `ActorCycle` when it waits for us already.
+    """
+    waiter = handling_actor()
+    if waiter is None:
+        yield
+        return
+    circle = circle_with(find())
+    if circle is not None:
+        raise ActorCycle(circle)
+    waiter._awaited.append(find)
+    try:
+        yield
+    finally:
+        waiter._awaited.remove(find)
