@@ -22,6 +22,8 @@ try:
     from .namespace import Namespace
     from .options import Options
     from .reasons import DisconnectReason
+    from .room import Room
+    from .room_ref import RoomRef
     from .server import Address
     from .socket import Socket
 except ImportError as error:
@@ -44,6 +46,8 @@ __all__ = [
     "JoinRefused",
     "Namespace",
     "Options",
+    "Room",
+    "RoomRef",
     "Socket",
     "SocketDisconnected",
 ]

@@ -25,8 +25,9 @@ from .home import Home, Rooms
 from .life import Life
 from .multiplexer import Multiplexer
 from .namespace import Check, DynamicNamespace, Namespace
-from .namespace_actor import NamespaceActor
 from .options import Options
+from .room import R, RoomTypes
+from .room_ref import RoomRef
 from .server import Server
 from .session import Receiver, Session
 from .socket import Socket
@@ -83,13 +84,13 @@ class Broker(Server, Everybody):
             for dynamic in self._dynamic:
                 if isinstance(dynamic.fits, re.Pattern) and dynamic.fits.search(name):
                     return self._add(dynamic.child(name, self.options))
-            namespace = self._add(Namespace(name, self.options, Handlers()))
+            namespace = self._add(Namespace(name, self.options, Handlers(), RoomTypes()))
         return namespace
 
     def _add(self, namespace: Namespace) -> Namespace:
         self._namespaces[namespace.name] = namespace
         if self._supervisor is not None:
-            self._start(namespace, self._supervisor)
+            namespace.start(self._supervisor)
         return namespace
 
     def known(self, name: str) -> Home | None:
@@ -134,6 +135,14 @@ class Broker(Server, Everybody):
         """Register connect middleware of the namespace `/`; as `Namespace.use`."""
         return self._main.use(function)
 
+    def room_type(self, glob: str) -> Callable[[R], R]:
+        """Register a type of rooms of the namespace `/`; as `Namespace.room_type`."""
+        return self._main.room_type(glob)
+
+    def room(self, name: str) -> RoomRef:
+        """Return a room of the namespace `/`; as `Namespace.room`."""
+        return self._main.room(name)
+
     @property
     def sockets(self) -> Mapping[str, Socket]:
         """The connected sockets of the namespace `/`; as `Namespace.sockets`."""
@@ -154,25 +163,29 @@ class Broker(Server, Everybody):
 
     async def _keep(self, life: Life, *, task_status: trio.TaskStatus[None]) -> None:
         """Keep the actors, as long as there are sessions."""
-        async with Supervisor() as supervisor:
-            self._supervisor = supervisor
-            try:
+        try:
+            async with Supervisor() as supervisor:
+                self._supervisor = supervisor
                 for namespace in self._namespaces.values():
-                    self._start(namespace, supervisor)
+                    namespace.start(supervisor)
                 task_status.started()
                 await life.deserted.wait()
-            finally:
-                self._supervisor = None
-                for namespace in self._namespaces.values():
-                    namespace.actor = None
-                for name in self._children:
-                    del self._namespaces[name]
-                self._children.clear()
+                with trio.CancelScope(deadline=life.deadline):
+                    await self._close_rooms()
                 supervisor.nursery.cancel_scope.cancel()
+        finally:
+            self._supervisor = None
+            for namespace in self._namespaces.values():
+                namespace.actor = None
+            for name in self._children:
+                del self._namespaces[name]
+            self._children.clear()
 
-    def _start(self, namespace: Namespace, supervisor: Supervisor) -> None:
-        namespace.actor = NamespaceActor(namespace.name, supervisor)
-        supervisor.start_soon(namespace.actor.run, name=f"namespace {namespace.name}")
+    async def _close_rooms(self) -> None:
+        """Let the hosts of rooms handle what waits, and close."""
+        for namespace in self._namespaces.values():
+            if namespace.actor is not None:
+                await namespace.actor.close_rooms()
 
     def test_client(
         self,

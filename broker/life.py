@@ -7,6 +7,7 @@ the life from another task `holds` it, and who opened it leaves last.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,6 +33,8 @@ class Life:
         """Set when the last session has gone."""
         self._idle: set[trio.CancelScope] = set()  # connections that wait for a request
         self._held: set[trio.CancelScope] = set()
+        self.deadline = -math.inf
+        """Until when what has begun may go on, once it closes."""
         self._released = trio.Event()
         self._released.set()
 
@@ -68,7 +71,9 @@ class Life:
             scope.cancel()
         for session in list(self.services.sessions.values()):
             session.close(DisconnectReason.SERVER_SHUTDOWN)
-        self.services.timers.after(self.services.options.grace, self.kill)
+        grace = self.services.options.grace
+        self.deadline = trio.current_time() + grace
+        self.services.timers.after(grace, self.kill)
 
     def kill(self) -> None:
         """Cancel everything that is left."""

@@ -5,7 +5,7 @@ Commands are in the imperative. Those that are answered derive from `Ask`.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
@@ -38,6 +38,12 @@ class Member(Protocol):
     def push(self, encoded: Encoded) -> bool:
         """Put an event into its outbox; False when it cannot be."""
 
+    def keep(self, encoded: Encoded, doubt: Doubt) -> None:
+        """Keep an event back, and what comes behind it, until joins that run have ended."""
+
+    def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
+        """Hear how a join has ended that was in doubt."""
+
     @property
     def writable(self) -> bool:
         """Whether what is pushed now would be written at once."""
@@ -58,6 +64,19 @@ class Audience:
     sender: Member | None = None
 
 
+@attrs.define
+class Doubt:
+    """Whether a socket gets an event, as far as joins decide whose `on_join` still runs.
+
+    `sure`: it gets it if they are refused. Those into `via` let it in when they succeed, those
+    into `unless` keep it out.
+    """
+
+    sure: bool = False
+    via: set[Actor[RoomMessage]] = attrs.field(factory=set)
+    unless: set[Actor[RoomMessage]] = attrs.field(factory=set)
+
+
 # To a room.
 
 
@@ -70,22 +89,73 @@ class Publish(Ask[Delivery]):
     volatile: bool = False
 
 
-@attrs.frozen
-class Join(Ask[None]):
-    """Let the member in."""
+@attrs.frozen(eq=False)
+class Join(Ask[bool]):
+    """Let the member in; answers whether it was out until now. To a room's host, if it has one."""
 
     member: Member
 
 
 @attrs.frozen
 class Leave(Ask[None]):
-    """Forget the member."""
+    """Forget the member; if this `undoes` a join, only where nobody has joined it again since."""
 
     binding: ClassVar[bool] = True
     member: Member
+    undoes: Join | None = None
 
 
-RoomMessage: TypeAlias = Publish | Join | Leave
+@attrs.frozen
+class BeginJoin(Ask[bool]):
+    """Keep the room's events for who joins, for its `on_join` starts; False: it is in already."""
+
+    join: Join
+
+
+@attrs.frozen
+class EndJoin(Ask[bool]):
+    """The `on_join` has `accepted` or not; answers whether the member is in now.
+
+    It is not if the join was cancelled meanwhile, or the socket has gone.
+    """
+
+    binding: ClassVar[bool] = True
+    join: Join
+    accepted: bool
+
+
+@attrs.frozen
+class Evict(Ask[None]):
+    """Forget all members."""
+
+
+RoomMessage: TypeAlias = Publish | Join | Leave | BeginJoin | EndJoin | Evict
+
+# To the host of a room of a user's type, besides joins.
+
+
+@attrs.frozen
+class Left:
+    """The member is out of the room."""
+
+    member: Member
+
+
+@attrs.frozen
+class Told:
+    """A user's message, which nobody waits for."""
+
+    message: object
+
+
+@attrs.frozen
+class Asked:
+    """A user's message, whose reply somebody waits for."""
+
+    question: Ask[Any]
+
+
+HostMessage: TypeAlias = Join | Left | Told | Asked
 
 # To a namespace.
 
@@ -116,15 +186,15 @@ class Remove(Ask[None]):
 
 @attrs.frozen
 class OpenRoom:
-    """Bring a room to life with its first join, whose reply is all there is to hear."""
+    """Bring a room to life with its first message, whose reply is all there is to hear."""
 
     name: str
-    join: Join
+    first: Join | Told | Asked
 
 
 @attrs.frozen
 class Retire(Ask[bool]):
-    """The room has become empty; answers whether it may end."""
+    """Nobody is in the room; answers whether it may end."""
 
     room: Actor[RoomMessage]
 

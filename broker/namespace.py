@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 from .handlers import F, Handler, Handlers, Registry
 from .home import Home
 from .options import Options
+from .room import R, RoomTypes
 from .socket import Socket
 
 Check: TypeAlias = Callable[[str, Any], Awaitable[bool]]
@@ -22,6 +23,22 @@ class NamespaceRegistry(Registry):
     `connection` (or `connect`) with (socket), `disconnecting` and `disconnect` with (socket,
     reason), `error` with (socket, error, event).
     """
+
+    room_types: RoomTypes
+
+    def room_type(self, glob: str) -> Callable[[R], R]:
+        """Register a class derived from `Room` for the rooms whose names match a glob.
+
+        `@chat.room_type("table:*")`, matched as by `fnmatch.fnmatchcase`; of several that match,
+        the first registered counts. It is for rooms that come to life from now on. Raises
+        TypeError or ValueError for a class whose hooks cannot be called.
+        """
+
+        def register(room: R) -> R:
+            self.room_types.add(glob, room)
+            return room
+
+        return register
 
     def use(self, function: F) -> F:
         """Register connect middleware: `async def check(socket)`, in order of registration.
@@ -55,10 +72,12 @@ class DynamicNamespace(NamespaceRegistry):
             raise TypeError("expected a pattern of str, saw one of bytes")
         self.fits = fits
         self.handlers = Handlers()
+        self.room_types = RoomTypes()
 
     def child(self, name: str, options: Options) -> Namespace:
         """Return a namespace of this kind."""
-        return Namespace(name, options, Handlers(inherited=self.handlers))
+        handlers = Handlers(inherited=self.handlers)
+        return Namespace(name, options, handlers, RoomTypes(inherited=self.room_types))
 
     def __repr__(self) -> str:
         return f"<DynamicNamespace {self.fits!r}>"

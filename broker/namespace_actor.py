@@ -9,21 +9,25 @@ The other direction is free of waiting: this actor never waits for a room.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TypeVar, assert_never
+from functools import partial
+from typing import Any, TypeVar, assert_never
 
 import trio
 
-from actors import Actor, ActorGone, MailboxFull, Restart, Supervisor
+from actors import Actor, ActorGone, Ask, AsyncActor, Restart, Supervisor
+from actors.async_actor import circle_with, waiting_for
 
 from .encoded import Encoded
 from .errors import BrokerNotRunning, JoinRefused
 from .fanout import fan_out
 from .messages import (
     Admit,
+    Asked,
     Audience,
     Delivery,
+    Doubt,
     Join,
     Leave,
     Member,
@@ -34,10 +38,15 @@ from .messages import (
     Remove,
     Retire,
     RoomMessage,
+    Told,
 )
-from .room import RoomActor
+from .options import Options
+from .room_actor import RoomActor
+from .room_host import Hooks, RoomHost
 
-M = TypeVar("M")
+T = TypeVar("T")
+
+RoomMaker = Callable[[str], Callable[[], Hooks] | None]
 
 
 class NamespaceActor(Actor[NamespaceMessage]):
@@ -46,9 +55,14 @@ class NamespaceActor(Actor[NamespaceMessage]):
     The methods below the turn are called by other tasks: they find out whom to ask.
     """
 
-    def __init__(self, name: str, supervisor: Supervisor) -> None:
+    def __init__(
+        self, name: str, supervisor: Supervisor, options: Options, room_maker: RoomMaker
+    ) -> None:
+        """`room_maker` returns what makes a room of a user's type; None: its name fits none."""
         super().__init__(name)
         self._supervisor = supervisor
+        self._options = options
+        self._room_maker = room_maker
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
 
@@ -56,7 +70,7 @@ class NamespaceActor(Actor[NamespaceMessage]):
         """Handle one message."""
         match message:
             case PublishWide(audience=audience, encoded=encoded, volatile=volatile, reply=reply):
-                reply.send(fan_out(encoded, self.select(audience), volatile=volatile))
+                reply.send(self._publish(audience, encoded, volatile))
             case Admit(member=member, reply=reply):
                 if not member.gone:
                     self.sockets[member.id] = member
@@ -65,35 +79,35 @@ class NamespaceActor(Actor[NamespaceMessage]):
             case Remove(member=member, reply=reply):
                 self.sockets.pop(member.id, None)
                 reply.send(None)
-            case OpenRoom(name=name, join=join):
-                self._open_room(name, join)
+            case OpenRoom(name=name, first=first):
+                self._open_room(name, first)
             case Retire(room=room, reply=reply):
                 reply.send(self._may_retire(room))
             case _:
                 assert_never(message)
 
-    def _open_room(self, name: str, join: Join) -> None:
+    def _open_room(self, name: str, first: Join | Told | Asked) -> None:
         room = self.rooms.get(name)
         if room is None:
             room = self.rooms[name] = RoomActor(name, self._retire)
-            self._supervisor.start_soon(
-                room.run,
-                name=f"room {name!r} of {self.name}",
-                restart=Restart.DROP,
-                on_end=lambda: self._forget(room),
-            )
-        try:
-            room.tell_nowait(join)
-        except MailboxFull as full:  # somebody opened it meanwhile, and it is busy
-            join.reply.fail(full)
+            make = self._room_maker(name)
+            if make is not None:
+                room.host = RoomHost(room, make, self._retire, self._options)
+                self._start(room, room.host, f"host of room {name!r} of {self.name}")
+            self._start(room, room, f"room {name!r} of {self.name}")
+        room.entrance.tell_surely(first)
+
+    def _start(self, room: RoomActor, actor: Actor[Any], task_name: str) -> None:
+        self._supervisor.start_soon(
+            actor.run, name=task_name, restart=Restart.DROP, on_end=lambda: self._forget(room)
+        )
 
     def _may_retire(self, room: Actor[RoomMessage]) -> bool:
         # In one step with the answer: nobody can post to the room in between.
         assert isinstance(room, RoomActor)
-        if room.members or len(room.mailbox):
+        if room.members or len(room.entrance.mailbox):
             return False
         self._forget(room)
-        room.mailbox.close()
         return True
 
     def _forget(self, room: RoomActor) -> None:
@@ -101,11 +115,52 @@ class NamespaceActor(Actor[NamespaceMessage]):
             del self.rooms[room.name]
         for member in room.members:  # only a room that failed still has some
             member.room_actors.pop(room.name, None)
+        room.mailbox.close()
+        room.entrance.mailbox.close()
 
     async def _retire(self, room: RoomActor) -> bool:
         return await self.ask(Retire(room))
 
-    def select(self, audience: Audience) -> Iterable[Member]:
+    # Who gets what.
+
+    def _publish(self, audience: Audience, encoded: Encoded, volatile: bool) -> Delivery:
+        selected = self.select(audience)
+        doubts = self._doubts(audience, selected)
+        for member in doubts:
+            selected.pop(member, None)
+        delivery = fan_out(encoded, selected, volatile=volatile)
+        sure = sum(doubt.sure for doubt in doubts.values())
+        if volatile:  # it is not for those who cannot have it at once
+            return Delivery(delivery.recipients, delivery.dropped + sure)
+        for member, doubt in doubts.items():
+            member.keep(encoded, doubt)
+        return Delivery(delivery.recipients + sure, delivery.dropped)
+
+    def _doubts(self, audience: Audience, selected: dict[Member, None]) -> dict[Member, Doubt]:
+        """Return those for whom joins decide, whose `on_join` runs, whether they are selected."""
+        doubts: dict[Member, Doubt] = {}
+        for name in audience.rooms or ():
+            for member in self._joining(name):
+                doubts.setdefault(member, Doubt()).via.add(self.rooms[name])
+        for name in audience.excluded:
+            for member in self._joining(name):
+                doubts.setdefault(member, Doubt()).unless.add(self.rooms[name])
+        if doubts:
+            doubts.pop(audience.sender, None)  # type: ignore[arg-type]  # there may be none
+            for name in audience.excluded:
+                for member in self.members(name):
+                    doubts.pop(member, None)
+            for member, doubt in list(doubts.items()):
+                doubt.sure = member in selected
+                if not doubt.sure and not doubt.via:
+                    del doubts[member]
+        return doubts
+
+    def _joining(self, name: str) -> Iterable[Member]:
+        room = self.rooms.get(name)
+        return () if room is None else room.joining
+
+    def select(self, audience: Audience) -> dict[Member, None]:
         """Return who is in the audience now, each once."""
         selected: dict[Member, None] = {}
         if audience.rooms is None:
@@ -130,10 +185,21 @@ class NamespaceActor(Actor[NamespaceMessage]):
 
     def abandon(self, message: NamespaceMessage) -> None:
         """Answer what waits when the broker ends."""
-        if isinstance(message, OpenRoom):
-            message.join.reply.fail(BrokerNotRunning("join"))
-        else:
-            super().abandon(message)
+        match message:
+            case OpenRoom(first=Join(reply=reply) | Asked(question=Ask(reply=reply))):
+                reply.fail(BrokerNotRunning("a room"))
+            case OpenRoom():
+                pass
+            case _:
+                super().abandon(message)
+
+    async def close_rooms(self) -> None:
+        """Let the rooms of users' types end with what they have to do; cancelled, at once."""
+        hosts = [room.host for room in self.rooms.values() if isinstance(room.host, RoomHost)]
+        for host in hosts:
+            host.finish()
+        for host in hosts:
+            await host.ended.wait()
 
     # What other tasks call.
 
@@ -165,47 +231,56 @@ class NamespaceActor(Actor[NamespaceMessage]):
         (name,) = audience.rooms
         return None if name in self.sockets else self.rooms.get(name)
 
-    async def join(self, member: Member, name: str) -> None:
+    def _host(self, name: str) -> AsyncActor[Any] | None:
+        room = self.rooms.get(name)
+        return None if room is None or not isinstance(room.host, AsyncActor) else room.host
+
+    async def _post(self, name: str, message: Join | Told | Asked) -> None:
+        """Post to the room of that name, alive or not; waits for a place."""
+        while True:
+            room = self.rooms.get(name)
+            try:
+                if room is None:
+                    await self.tell(OpenRoom(name, message))
+                else:
+                    await room.entrance.tell(message)
+                return
+            except ActorGone:
+                if self.rooms.get(name) is room:  # it is not this life that has ended: all have
+                    raise BrokerNotRunning("a room") from None
+
+    async def join(self, member: Member, name: str) -> Join | None:
         """Let `member` into a room, which is brought to life if need be.
 
-        Raises `JoinRefused`, or `SocketDisconnected` when it has gone.
+        Returns the join, or None when the member was in already. Raises `JoinRefused`, what the
+        room's `on_join` raises, `ActorCycle`, or `SocketDisconnected` when the member has gone.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if name in self.sockets:
             if name == member.id:
-                return
+                return None
             raise JoinRefused("this room is another socket's own", room=name)
-        while True:
-            join = Join(member)
-            try:
-                if (room := self.rooms.get(name)) is not None:
-                    await room.ask(join)
-                else:
-                    await self._open(OpenRoom(name, join))
-                return
-            except (ActorGone, MailboxFull):
-                continue  # the room ended, or began, meanwhile: ask the one there is now
-
-    async def _open(self, message: OpenRoom) -> None:
-        try:
-            await self.mailbox.post(message)
-        except ActorGone:
-            raise BrokerNotRunning("join") from None
-        await message.join.reply.wait()
+        with waiting_for(partial(self._host, name)):
+            while True:
+                join = Join(member)
+                await self._post(name, join)
+                with suppress(ActorGone):  # the room ended before it came to this
+                    return join if await join.reply.wait() else None
 
     async def leave(self, member: Member, *names: str) -> None:
         """Let `member` out of rooms. It leaves them even when the caller is cancelled."""
-        messages = []
-        for name in names:
-            room = member.room_actors.get(name)
-            if room is not None:
-                message = Leave(member)
-                with suppress(ActorGone):
-                    await _tell_surely(room, message)
-                    messages.append(message)
-        for message in messages:
-            with suppress(ActorGone):
-                await message.reply.wait()
+        rooms = [member.room_actors[name] for name in names if name in member.room_actors]
+        await _let_out([(room, Leave(member)) for room in rooms])
+
+    async def undo(self, joins: Iterable[Join]) -> None:
+        """Undo joins, where nobody has joined the member again since; cannot be cancelled."""
+        leaves = [
+            (room, Leave(join.member, undoes=join))
+            for join in joins
+            for room in join.member.room_actors.values()
+        ]
+        with trio.CancelScope(shield=True):  # rooms answer within a turn
+            await _let_out(leaves)
 
     async def remove(self, member: Member) -> None:
         """Let `member` out of all its rooms, and forget it, even when the caller is cancelled."""
@@ -213,11 +288,45 @@ class NamespaceActor(Actor[NamespaceMessage]):
             await self.leave(member, *member.room_actors)
             await self.ask(Remove(member))
 
+    async def ask_room(self, name: str, question: Ask[T]) -> T:
+        """Ask a room of a user's type, which is brought to life if need be."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        with waiting_for(partial(self._host, name)):
+            question.begin()
+            await self._post(name, Asked(question))
+            return await question.reply.wait()
 
-async def _tell_surely(actor: Actor[M], message: M) -> None:
-    """Post, whatever happens to the caller; raises `ActorGone`."""
-    try:
-        actor.tell_nowait(message)
-    except MailboxFull:
-        with trio.CancelScope(shield=True):  # no longer than the actor's turn
-            await actor.tell(message)
+    async def tell_room(self, name: str, message: object) -> None:
+        """Tell it something; waits for a place, but not for a room that waits for the caller."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        find = partial(self._host, name)
+        host = find()
+        if host is not None and circle_with(host) is not None:
+            host.tell_surely(Told(message))
+        else:
+            with waiting_for(find):
+                await self._post(name, Told(message))
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def tell_room_nowait(self, name: str, message: object) -> None:
+        """Tell it something; raises `MailboxFull`."""
+        room = self.rooms.get(name)
+        told = Told(message)
+        try:
+            if room is None:
+                self.tell_nowait(OpenRoom(name, told))
+            else:
+                room.entrance.tell_nowait(told)
+        except ActorGone:
+            raise BrokerNotRunning("a room") from None
+
+
+async def _let_out(leaves: list[tuple[Actor[RoomMessage], Leave]]) -> None:
+    posted = []
+    for room, leave in leaves:
+        with suppress(ActorGone):
+            room.tell_surely(leave)
+            posted.append(leave)
+    for leave in posted:
+        with suppress(ActorGone):
+            await leave.reply.wait()

@@ -2,30 +2,58 @@
 
 Events of one turn are pushed together, which is what makes many publishers cheap; a join or leave
 between two of them is a boundary: a newcomer gets no event from before it.
+
+A room of a user's type has a host besides, an actor of its own, which runs the user's code. The
+room does not wait for it: while an `on_join` runs, the room's events are kept for the joiner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import assert_never
+from contextlib import suppress
+from typing import Any, assert_never
 
-from actors import Actor
+from actors import Actor, ActorGone
 
 from .encoded import Batch
 from .errors import SocketDisconnected
 from .fanout import fan_out
-from .messages import Delivery, Join, Leave, Member, Publish, RoomMessage
+from .messages import (
+    BeginJoin,
+    Delivery,
+    Doubt,
+    EndJoin,
+    Evict,
+    HostMessage,
+    Join,
+    Leave,
+    Left,
+    Member,
+    Publish,
+    RoomMessage,
+)
 
 
 class RoomActor(Actor[RoomMessage]):
-    """`members`: who is in the room, in the order they came; only this actor's turns write it."""
+    """`members`: who is in the room, in the order they came, and each one's latest join.
+
+    `joining`: whose `on_join` runs. `host`: who runs the user's code, in a room of a user's type.
+    Only this actor's turns write `members` and `joining`.
+    """
 
     def __init__(self, name: str, retire: Callable[[RoomActor], Awaitable[bool]]) -> None:
         """`retire` asks whether the room may end, now that it is empty."""
         super().__init__(name)
         self._retire = retire
-        self.members: dict[Member, None] = {}
+        self.members: dict[Member, Join] = {}
+        self.joining: dict[Member, None] = {}
+        self.host: Actor[HostMessage] | None = None
         self._lane: list[Publish] = []
+
+    @property
+    def entrance(self) -> Actor[Any]:
+        """Who takes joins: the host if there is one."""
+        return self if self.host is None else self.host
 
     def receive(self, message: RoomMessage) -> None:
         """Handle one message."""
@@ -37,20 +65,61 @@ class RoomActor(Actor[RoomMessage]):
                 if member.gone:
                     reply.fail(SocketDisconnected(member.id))
                 else:
-                    self.members[member] = None
-                    member.room_actors[self.name] = self
-                    reply.send(None)
-            case Leave(member=member, reply=reply):
+                    reply.send(self._enter(message))
+            case Leave(member=member, undoes=undoes, reply=reply):
                 self.settle()
-                self.members.pop(member, None)
-                member.room_actors.pop(self.name, None)
+                if undoes is None or self.members.get(member) is undoes:
+                    self._let_out(member)
+                reply.send(None)
+            case BeginJoin(join=join, reply=reply):
+                self.settle()
+                reply.send(self._begin_join(join))
+            case EndJoin(join=join, accepted=accepted, reply=reply):
+                self.settle()
+                reply.send(self._end_join(join, accepted))
+            case Evict(reply=reply):
+                self.settle()
+                for member in list(self.members):
+                    self._let_out(member)
                 reply.send(None)
             case _:
                 assert_never(message)
 
+    def _enter(self, join: Join) -> bool:
+        is_new = join.member not in self.members
+        self.members[join.member] = join
+        join.member.room_actors[self.name] = self
+        return is_new
+
+    def _let_out(self, member: Member) -> None:
+        if member in self.members:
+            del self.members[member]
+            del member.room_actors[self.name]
+            if self.host is not None:
+                with suppress(ActorGone):  # it lets everybody out by itself when it ends
+                    self.host.tell_surely(Left(member))
+
+    def _begin_join(self, join: Join) -> bool:
+        if join.member in self.members:
+            join.reply.send(self._enter(join))
+            return False
+        self.joining[join.member] = None
+        return True
+
+    def _end_join(self, join: Join, accepted: bool) -> bool:
+        # In one step: a join that is cancelled behind it has happened, one before it never did.
+        entered = accepted and not join.reply.cancelled and not join.member.gone
+        del self.joining[join.member]
+        if entered:
+            join.reply.send(self._enter(join))
+        join.member.resolve(self, entered=entered)
+        return entered
+
     def settle(self) -> None:
         """Push the events of this turn."""
         lane, self._lane = self._lane, []
+        if self.joining:
+            self._keep(lane)
         while lane:
             first = lane[0]
             together = 1
@@ -69,9 +138,17 @@ class RoomActor(Actor[RoomMessage]):
                     each.reply.send(delivery)
             lane = lane[together:]
 
+    def _keep(self, lane: list[Publish]) -> None:
+        """Keep events for those whose `on_join` runs; volatile ones are not for them."""
+        for publish in lane:
+            if not publish.volatile:
+                for member in self.joining:
+                    if member is not publish.sender:
+                        member.keep(publish.encoded, Doubt(via={self}))
+
     async def between_turns(self) -> None:
         """End when nobody is here and nothing waits, if the namespace agrees."""
-        if not self.members and not len(self.mailbox):
+        if self.host is None and not self.members and not len(self.mailbox):
             await self._retire(self)
 
     def abandon(self, message: RoomMessage) -> None:

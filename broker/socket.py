@@ -16,22 +16,25 @@ from typing import Any
 import trio
 
 from actors import Actor
+from actors.async_actor import handling_actor
 from protocol.socketio import Packet, PacketType
 
 from .acks import Acks, value_of
 from .encoded import Encoded, encoded_packet
 from .errors import JoinRefused, SocketDisconnected, unwrapped
 from .events import encoded_event
+from .gate import Gate
 from .handlers import Handlers, Registry
 from .handshake import Handshake
 from .home import Home
-from .messages import Audience, RoomMessage
+from .messages import Audience, Doubt, RoomMessage
 from .options import TransportName
 from .reasons import DisconnectReason
+from .room_host import RoomHost
 from .session import Session
 from .socket_events import SocketEvents
 from .socket_nursery import SocketNursery
-from .target import Target, Targets
+from .target import Target, Targets, checked_room
 
 logger = logging.getLogger("atrio.socket")
 
@@ -65,15 +68,14 @@ class Socket(Targets, Registry):
         self.gone = False
         self.handlers = Handlers(of_socket=True)
         self.room_actors: dict[str, Actor[RoomMessage]] = {}
-        self.push: Callable[[Encoded], bool] = self._hold
+        self._gate = Gate(namespace.options, session.outbox_full)
+        self.push: Callable[[Encoded], bool] = self._gate.push
         self.events = SocketEvents(self, session)
         self.scope = trio.CancelScope()
         """Cancelled when it goes: for what happens before it is connected."""
         self._session = session
         self._on_gone = on_gone
         self._actor = namespace.running("a socket")
-        self._held: list[Encoded] = []
-        self._held_bytes = 0
         self._forgotten = False
         self._nursery: SocketNursery | None = None
         self.acks = Acks()
@@ -99,7 +101,7 @@ class Socket(Targets, Registry):
     @property
     def writable(self) -> bool:
         """Whether what is emitted now would be written at once, as far as is known."""
-        return self._session.outbox.writable
+        return self._session.outbox.writable and not self._gate.keeps
 
     @property
     def nursery(self) -> SocketNursery:
@@ -129,20 +131,22 @@ class Socket(Targets, Registry):
         are, entered; cancelled, it has entered none.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        entered = False
-        for room in _checked(rooms):
-            if self.gone:
-                raise SocketDisconnected(self.id)
-            # Once it has entered one, it enters the others too: rooms answer within a turn, and to
-            # undo the first join might undo what somebody else has joined meanwhile.
-            with trio.CancelScope(shield=entered):
-                await self._actor.join(self, room)
-            entered = True
+        joins = []
+        try:
+            for room in [checked_room(room) for room in rooms]:
+                if self.gone:
+                    raise SocketDisconnected(self.id)
+                join = await self._actor.join(self, room)
+                if join is not None:
+                    joins.append(join)
+        except trio.Cancelled:
+            await self._actor.undo(joins)
+            raise
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; when it returns, no later broadcast arrives. Works when cancelled, too."""
-        await self._actor.leave(self, *_checked(rooms))
+        await self._actor.leave(self, *[checked_room(room) for room in rooms])
         await trio.lowlevel.checkpoint()
 
     @asynccontextmanager
@@ -169,12 +173,12 @@ class Socket(Targets, Registry):
         encoded = self._encoded(event, args)
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._session.outbox.below_mark()
-        self.push(encoded)
+        self._send(encoded)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def emit_nowait(self, event: str, *args: Any) -> None:
         """Send an event without ever waiting: an outbox that is full ends the connection."""
-        self.push(self._encoded(event, args))
+        self._send(self._encoded(event, args))
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event and return what the client acknowledges it with.
@@ -192,8 +196,17 @@ class Socket(Targets, Registry):
             if self.gone:
                 raise SocketDisconnected(self.id)
             with self.acks.awaited(id_) as reply:
-                self.push(encoded)
+                self._send(encoded)
                 return value_of(await reply.wait())
+
+    def _send(self, encoded: Encoded) -> None:
+        """Push what is for this client alone; what an `on_join` sends comes before its room's."""
+        if self._gate.keeps:
+            host = handling_actor()
+            if isinstance(host, RoomHost) and host.joiner is self:
+                self._gate.push_before(host.room, encoded)
+                return
+        self.push(encoded)
 
     def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
         limit = self.namespace.event_limit
@@ -243,8 +256,8 @@ class Socket(Targets, Registry):
         if self.gone:
             return
         self.gone = True
-        self.push = _refuse
-        self._held.clear()
+        self._gate.shut()
+        self.push = self._gate.push
         self.scope.cancel()
         self.acks.fail(SocketDisconnected(self.id))
         if self._nursery is not None:
@@ -290,43 +303,26 @@ class Socket(Targets, Registry):
             await self._actor.remove(self)
         self._forgotten = True
 
-    # For those who connect it.
-
-    def _hold(self, encoded: Encoded) -> bool:
-        """Keep an event until the CONNECT packet has gone out."""
-        self._held.append(encoded)
-        self._held_bytes += len(encoded.wire)
-        options = self.namespace.options
-        if (
-            self._held_bytes > options.max_outbox_bytes
-            or len(self._held) > options.max_outbox_packets
-        ):
-            self._session.outbox_full()
-        return not self.gone
+    # For those who connect it, and let it into rooms.
 
     def admitted(self) -> None:
         """Be connected: called in the namespace's turn."""
         self.connected = True
         self.events.expect_opening()
-        self.push = self._session.outbox.push
         packet = Packet(PacketType.CONNECT, self.namespace.name, {"sid": self.id})
         self._session.outbox.push_control(encoded_packet(packet))
-        held, self._held = self._held, []
-        for encoded in held:
-            self.push(encoded)
+        self._gate.open(self._session.outbox.push)
+        self.push = self._gate.push
+
+    def keep(self, encoded: Encoded, doubt: Doubt) -> None:
+        """Keep an event back, and what comes behind it, until joins that run have ended."""
+        self._gate.keep(encoded, doubt)
+        self.push = self._gate.push
+
+    def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
+        """Hear how a join has ended: called in the room's turn."""
+        self._gate.resolve(room, entered=entered)
+        self.push = self._gate.push
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} of {self.namespace.name!r}>"
-
-
-def _refuse(_encoded: Encoded) -> bool:
-    return False
-
-
-def _checked(rooms: tuple[str, ...]) -> tuple[str, ...]:
-    for room in rooms:
-        if not isinstance(room, str):
-            raise TypeError(f"expected the name of a room (str), saw {room!r}")
-        if not room:
-            raise ValueError("expected the name of a room, saw an empty one")
-    return rooms

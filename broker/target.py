@@ -227,6 +227,15 @@ class Everybody(Targets):
         await self._target().disconnect_sockets(close)
 
 
+def checked_room(room: str) -> str:
+    """Return the name of a room; raises TypeError or ValueError for what is none."""
+    if not isinstance(room, str):
+        raise TypeError(f"expected the name of a room (str), saw {room!r}")
+    if not room:
+        raise ValueError("expected the name of a room, saw an empty one")
+    return room
+
+
 def _checked(rooms: tuple[str, ...], method: str) -> tuple[str, ...]:
     for room in rooms:
         if not isinstance(room, str):

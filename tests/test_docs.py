@@ -242,14 +242,23 @@ def node_packages() -> Path:
     return packages
 
 
-async def test_the_node_example_talks_to_the_chat_example(
-    tmp_path: Path, node_packages: Path
+@pytest.mark.parametrize(
+    ("client", "server", "said"),
+    [
+        (
+            "client.mjs",
+            "chat_in_thirty_lines.py",
+            ["in general", "Nora: hello", "acknowledged: true"],
+        ),
+        ("seats/race.mjs", "seats/seats.py", ["4 are seated, 16 are not: full"]),
+    ],
+)
+async def test_the_node_examples_talk_to_their_servers(
+    client: str, server: str, said: list[str], tmp_path: Path, node_packages: Path
 ) -> None:
-    packages = node_packages
-    (tmp_path / "node_modules").symlink_to(packages)  # where Node looks for them
-    script = shutil.copy(DOCS / "examples" / "client.mjs", tmp_path)
-    names = runpy.run_path(str(DOCS / "examples" / "chat_in_thirty_lines.py"))
-    broker: Broker = names["broker"]
+    (tmp_path / "node_modules").symlink_to(node_packages)  # where Node looks for them
+    script = shutil.copy(DOCS / "examples" / client, tmp_path)
+    broker: Broker = runpy.run_path(str(DOCS / "examples" / server))["broker"]
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             address = await nursery.start(broker.serve, "127.0.0.1", 0)
@@ -258,7 +267,7 @@ async def test_the_node_example_talks_to_the_chat_example(
             )
             await broker.close()
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode().splitlines() == ["in general", "Nora: hello", "acknowledged: true"]
+    assert done.stdout.decode().splitlines() == said
 
 
 # Links.

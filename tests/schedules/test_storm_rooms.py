@@ -6,7 +6,7 @@ import pytest
 
 from actors.sim import Sim, explore
 
-from .faults import of_rooms
+from .faults import of_cancellation, of_rooms
 from .faults.planting import Fault
 from .storm import rooms
 
@@ -53,4 +53,26 @@ async def test_a_cancelled_call_is_whole_or_has_not_happened(sim: Sim) -> None:
 def test_a_fault_of_rooms_is_found(fault: Fault) -> None:
     with fault():
         report = explore(rooms.storm, runs=WITHIN, max_steps=MAX_STEPS)
+    assert report.failure is not None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        of_cancellation.cancelled_questions_are_asked,
+        of_cancellation.cancelled_leave_is_withdrawn,
+        of_cancellation.leave_looks_for_cancellation_first,
+        of_cancellation.join_of_two_keeps_the_first,
+        of_cancellation.join_raises_though_it_happened,
+        of_cancellation.emit_raises_though_it_happened,
+        of_cancellation.emit_to_one_raises_though_it_happened,
+        of_cancellation.disconnect_looks_for_cancellation_first,
+        of_cancellation.cancelled_acks_stay_pending,
+        of_cancellation.joined_does_not_leave_when_cancelled,
+    ],
+    ids=lambda fault: fault.__name__,
+)
+def test_a_fault_of_cancelled_calls_is_found(fault: Fault) -> None:
+    with fault():
+        report = explore(rooms.hurry, runs=WITHIN, max_steps=MAX_STEPS)
     assert report.failure is not None

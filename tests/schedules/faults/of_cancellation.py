@@ -11,7 +11,7 @@ import trio
 from actors import Ask, Reply
 from broker.acks import Acks
 from broker.encoded import Encoded
-from broker.messages import Audience, Delivery, Leave, Member
+from broker.messages import Audience, Delivery, Join, Leave, Member
 from broker.namespace_actor import NamespaceActor
 from broker.socket import Socket
 
@@ -64,9 +64,10 @@ def join_raises_though_it_happened() -> Iterator[None]:
     """Look for cancellation behind the join, too: it raises, and the socket is in the room."""
     right = NamespaceActor.join
 
-    async def join(self: NamespaceActor, member: Member, name: str) -> None:
-        await right(self, member, name)
+    async def join(self: NamespaceActor, member: Member, name: str) -> Join | None:
+        join = await right(self, member, name)
         await trio.lowlevel.checkpoint()
+        return join
 
     with replaced(NamespaceActor, "join", join):
         yield

@@ -9,14 +9,15 @@ from typing import Any
 import trio
 
 from actors import ActorGone
-from broker import room
+from broker import room_actor
 from broker.encoded import Encoded, encoded_packet
 from broker.fanout import fan_out
+from broker.gate import Gate
 from broker.messages import Audience, Delivery, Join, Leave, Member, Publish
 from broker.namespace_actor import NamespaceActor
+from broker.options import EngineOptions
 from broker.outbox import Outbox
-from broker.room import RoomActor
-from broker.socket import Socket
+from broker.room_actor import RoomActor
 from broker.socket_events import SocketEvents
 from protocol.socketio import Packet, PacketType
 
@@ -236,10 +237,13 @@ def early_events_do_not_wait() -> Iterator[None]:
 def what_middleware_emits_goes_out_at_once() -> Iterator[None]:
     """Send what is emitted to a connecting socket before its CONNECT packet."""
 
-    def hold(self: Socket, encoded: Encoded) -> bool:
-        return self._session.outbox.push(encoded)
+    right = Gate.__init__
 
-    with replaced(Socket, "_hold", hold):
+    def begin(self: Gate, options: EngineOptions, on_full: Any) -> None:
+        right(self, options, on_full)
+        self.open(on_full.__self__.outbox.push)
+
+    with replaced(Gate, "__init__", begin):
         yield
 
 
@@ -263,7 +267,7 @@ def figures_count_the_sender() -> Iterator[None]:
         delivery = right(encoded, members, sender=sender, volatile=volatile)
         return Delivery(delivery.recipients + (sender is not None and sender in members))
 
-    with replaced(room, "fan_out", wrong):
+    with replaced(room_actor, "fan_out", wrong):
         yield
 
 

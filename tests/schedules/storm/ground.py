@@ -111,7 +111,7 @@ class Ground:
         self.hold(not socket.connected and socket.gone, "every socket has gone", socket)
         self.hold(not socket.room_actors, "it is in no room", socket)
         self.hold(not socket.acks, "it waits for no ack", socket)
-        self.hold(not socket._held, "nothing is held for it", socket)
+        self.hold(not socket._gate._kept, "nothing is kept for it", socket)
         self.hold(not socket.events._inbox, "its inbox is empty", socket)
         self.hold(socket.events._scope is None, "it handles nothing", socket)
         self.hold(
