@@ -1,4 +1,4 @@
-"""Rooms, users and messages of the built-in chat.
+"""Users and statistics of the built-in chat; its rooms are in `room`.
 
 In `/chat` a client gives its name as `auth["name"]` and is put into `general`. It sends
 `switchRoom(room)`, `message(text)` and `listUsers()`, and gets `roomChanged`, `notification`,
@@ -8,10 +8,8 @@ the ack.
 
 from __future__ import annotations
 
-import datetime as dt
 import hmac
 import ipaddress
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,11 @@ from broker import (
     DisconnectReason,
     EventError,
     Options,
+    RoomRef,
     Socket,
 )
+
+from .room import ChatRoom, CountMessages, Say, users_of
 
 ROOMS = ("general", "tech", "random")
 MAX_NAME = 32
@@ -48,16 +49,16 @@ class Chat:
         self.broker = Broker(options)
         self.broker.static("/", PAGE)
         self._admin_token = admin_token
-        self._messages: dict[str, int] = {}  # of each room that has anybody in it
         self._changed = trio.Event()
         self._began = 0.0
         self._chat = self.broker.of("/chat")
+        for name in ROOMS:
+            self._chat.room_type(name)(ChatRoom)
         self._chat.use(self._check_name)
         self._chat.on("connection", self._arrive)
         self._chat.on("switchRoom", self._switch_room)
         self._chat.on("message", self._message)
         self._chat.on("listUsers", self._list_users)
-        self._chat.on("disconnecting", self._depart)
         self._chat.on("disconnect", self._departed)
         self._admin = self.broker.of("/admin")
         self._admin.use(self._check_admin)
@@ -76,7 +77,7 @@ class Chat:
                     # we sleep, is for the next report.
                     self._changed = trio.Event()
                     await self._chat.emit("rooms", self._counts())
-                await self._admin.emit("stats", self._stats())
+                await self._admin.emit("stats", await self._stats())
                 await trio.sleep(_REPORT_EVERY)
 
     # /chat
@@ -89,73 +90,30 @@ class Chat:
 
     async def _arrive(self, socket: Socket) -> None:
         await socket.emit("rooms", self._counts())
-        await self._enter(socket, ROOMS[0])
-
-    async def _enter(self, socket: Socket, room: str) -> None:
-        await socket.join(room)
-        socket.data["room"] = room
-        self._messages.setdefault(room, 0)
-        # Without an await between the list and the event: later comers are announced behind it.
-        socket.emit_nowait("roomChanged", {"room": room, "users": self._users(room)})
-        await self._announce(socket, "joined", room)
-
-    async def _leave(self, socket: Socket, room: str) -> None:
-        await socket.leave(room)
-        await self._announce(socket, "left", room)
-        self._forget_if_empty(room)
-
-    async def _announce(self, socket: Socket, kind: str, room: str) -> None:
-        name = socket.data["name"]
-        await socket.to(room).emit(
-            "notification",
-            {
-                "kind": kind,
-                "user": name,
-                "room": room,
-                "text": f"{name} {kind} {room}",
-                "time": dt.datetime.now(dt.UTC),
-            },
-        )
+        await socket.join(ROOMS[0])
         self._changed.set()
 
     async def _switch_room(self, socket: Socket, room: object) -> dict[str, Any]:
         if room not in ROOMS:
             raise EventError("no_such_room", f"There are the rooms {', '.join(ROOMS)}.")
         if room != socket.data["room"]:
-            await self._leave(socket, socket.data["room"])
-            await self._enter(socket, str(room))
+            await socket.leave(socket.data["room"])
+            await socket.join(str(room))
+            self._changed.set()
         return {"ok": True, "room": room}
 
     async def _message(self, socket: Socket, text: object) -> dict[str, Any]:
         if not isinstance(text, str) or not 1 <= len(text) <= MAX_TEXT or not text.strip():
             raise EventError("bad_text", f"A message has 1 to {MAX_TEXT} characters.")
-        room = socket.data["room"]
-        self._messages[room] += 1
-        await self._chat.to(room).emit(
-            "message",
-            {
-                "id": secrets.token_urlsafe(9),
-                "user": socket.data["name"],
-                "from": socket.id,
-                "room": room,
-                "text": text,
-                "time": dt.datetime.now(dt.UTC),
-            },
-        )
+        await self._chat.room(socket.data["room"]).ask(Say(socket, text))
         self._changed.set()
         return {"ok": True}
 
     async def _list_users(self, socket: Socket) -> dict[str, Any]:
         room = socket.data["room"]
-        return {"room": room, "users": self._users(room)}
-
-    async def _depart(self, socket: Socket, _reason: DisconnectReason) -> None:
-        for room in socket.joined_rooms:
-            await self._announce(socket, "left", room)
+        return {"room": room, "users": users_of(self._chat.room(room))}
 
     async def _departed(self, _socket: Socket, _reason: DisconnectReason) -> None:
-        for room in ROOMS:
-            self._forget_if_empty(room)
         self._changed.set()
 
     # /admin
@@ -173,43 +131,32 @@ class Chat:
             raise ConnectError("This is not the admin token.")
 
     async def _send_stats(self, socket: Socket) -> None:
-        await socket.emit("stats", self._stats())
+        await socket.emit("stats", await self._stats())
 
     async def _get_stats(self, socket: Socket) -> dict[str, Any]:
-        stats = self._stats()
+        stats = await self._stats()
         await socket.emit("stats", stats)
         return stats
 
     # What there is.
 
-    def _users(self, room: str) -> list[str]:
-        sockets = self._chat.sockets
-        ids = self._chat.rooms.get(room, frozenset())
-        return sorted(sockets[id_].data["name"] for id_ in ids if id_ in sockets)
-
     def _counts(self) -> list[dict[str, Any]]:
-        return [{"name": room, "users": len(self._users(room))} for room in ROOMS]
+        return [{"name": name, "users": self._chat.room(name).size} for name in ROOMS]
 
-    def _stats(self) -> dict[str, Any]:
+    async def _stats(self) -> dict[str, Any]:
         statistics = self.broker.statistics()
         return {
             "uptime": trio.current_time() - self._began,
             "connections": statistics.connections,
             "sockets": statistics.sockets,
             "memberships": statistics.memberships,
-            "rooms": [
-                {
-                    "name": room,
-                    "users": self._users(room),
-                    "messages": self._messages.get(room, 0),
-                }
-                for room in ROOMS
-            ],
+            "rooms": [await self._stats_of(self._chat.room(name)) for name in ROOMS],
         }
 
-    def _forget_if_empty(self, room: str) -> None:
-        if not self._users(room):
-            self._messages.pop(room, None)
+    async def _stats_of(self, room: RoomRef) -> dict[str, Any]:
+        # Nobody is there: do not wake it only to hear that nothing was said.
+        messages = await room.ask(CountMessages()) if room.size else 0
+        return {"name": room.name, "users": users_of(room), "messages": messages}
 
 
 def _is_local(socket: Socket) -> bool:

@@ -219,11 +219,11 @@ async def test_what_is_known_of_a_room_goes_with_its_last_user() -> None:
                 "tech": (["Anna"], 1),
                 "random": ([], 0),
             }
-            assert set(chat._messages) == {"tech"}
+            assert set(chat.broker.of("/chat").rooms) == {"tech"}
         stats = await admin.call("getStats")
         assert stats["rooms"] == EMPTY
         assert (stats["connections"], stats["sockets"], stats["memberships"]) == (1, 1, 0)
-        assert chat._messages == {}
+        assert chat.broker.of("/chat").rooms == {}
     assert chat.broker.statistics() == Statistics()
 
 
