@@ -21,13 +21,13 @@ from protocol.socketio import Packet, PacketType
 
 from .acks import Acks, value_of
 from .encoded import Encoded, encoded_packet
-from .errors import JoinRefused, SocketDisconnected, unwrapped
+from .errors import SocketDisconnected, unwrapped
 from .events import encoded_event
 from .gate import Gate
 from .handlers import Handlers, Registry
 from .handshake import Handshake
 from .home import Home
-from .messages import Audience, Doubt, RoomMessage
+from .messages import Audience, Doubt, Join, RoomMessage
 from .options import TransportName
 from .reasons import DisconnectReason
 from .room_host import RoomHost
@@ -126,23 +126,28 @@ class Socket(Targets, Registry):
     async def join(self, *rooms: str) -> None:
         """Enter rooms, one after the other; when it returns, every later broadcast arrives.
 
-        Raises `JoinRefused`, TypeError or ValueError for what is no room's name,
+        Raises `JoinRefused`, and whatever else a room's `on_join` raises; `ActorCycle` inside a
+        room that the join would wait for; TypeError or ValueError for what is no room's name;
         `SocketDisconnected` once the socket has gone. A refusal leaves the rooms before it as they
         are, entered; cancelled, it has entered none.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        joins = []
+        joins: list[Join] = []
         try:
-            for room in [checked_room(room) for room in rooms]:
-                if self.gone:
-                    raise SocketDisconnected(self.id)
-                join = await self._actor.join(self, room)
-                if join is not None:
-                    joins.append(join)
+            await self._join(rooms, joins)
         except trio.Cancelled:
             await self._actor.undo(joins)
             raise
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _join(self, rooms: tuple[str, ...], joins: list[Join]) -> None:
+        """Enter rooms; note in `joins` those that it was not in before."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        for room in [checked_room(room) for room in rooms]:
+            if self.gone:
+                raise SocketDisconnected(self.id)
+            join = await self._actor.join(self, room)
+            if join is not None:
+                joins.append(join)
 
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; when it returns, no later broadcast arrives. Works when cancelled, too."""
@@ -151,11 +156,12 @@ class Socket(Targets, Registry):
 
     @asynccontextmanager
     async def joined(self, *rooms: str) -> AsyncIterator[None]:
-        """Be in rooms for the block."""
+        """Be in rooms for the block. Raises as `join`, and has entered none of them then."""
+        joins: list[Join] = []
         try:
-            await self.join(*rooms)
-        except JoinRefused:
-            await self.leave(*rooms)  # those before the refusal were entered
+            await self._join(rooms, joins)
+        except BaseException:
+            await self._actor.undo(joins)
             raise
         try:
             yield

@@ -11,7 +11,8 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from broker import Broker, Socket
+from actors import Ask
+from broker import Broker, JoinRefused, Room, Socket
 
 
 @asynccontextmanager
@@ -20,6 +21,32 @@ async def one_socket() -> AsyncIterator[tuple[Broker, Socket, Any]]:
     async with broker, broker.test_client() as client:
         await wait_all_tasks_blocked()
         yield broker, broker.sockets[client.id], client
+
+
+class Careful(Room):
+    """A room whose hooks wait here and there; its events say what it has done."""
+
+    async def on_create(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.done = 0
+
+    async def on_join(self, socket: Socket) -> None:
+        await trio.lowlevel.checkpoint()
+        await socket.emit("snapshot")
+        await trio.lowlevel.checkpoint()
+
+    async def receive(self, message: object) -> int:
+        await trio.lowlevel.checkpoint()
+        self.done += message == "tell" or isinstance(message, Ask)
+        await trio.lowlevel.checkpoint()
+        return self.done
+
+
+@asynccontextmanager
+async def one_socket_and_rooms() -> AsyncIterator[tuple[Broker, Socket, Any]]:
+    async with one_socket() as (broker, socket, client):
+        broker.room_type("own*")(Careful)
+        yield broker, socket, client
 
 
 async def was_cancelled(steps: int, call: Callable[[], Awaitable[object]]) -> bool:
@@ -46,6 +73,7 @@ async def was_cancelled(steps: int, call: Callable[[], Awaitable[object]]) -> bo
 
 
 STEPS = [step for step in range(8) for _ in range(4)]  # who is first in a tick is trio's dice
+MORE_STEPS = [step for step in range(20) for _ in range(2)]
 
 
 @pytest.mark.parametrize("steps", STEPS)
@@ -222,3 +250,105 @@ async def test_a_join_beside_a_leave_ends_as_the_later_of_them_says() -> None:
                 nursery.start_soon(socket.join, "a")
             assert (socket.joined_rooms == {"a"}) == ("a" in broker.rooms)
             assert broker.rooms.get("a", frozenset()) <= {socket.id}
+
+
+# Rooms of a user's type, whose calls take longer.
+
+
+@pytest.mark.parametrize("steps", MORE_STEPS)
+@pytest.mark.parametrize("rooms", [("own",), ("a", "own", "b"), ("own", "own 2")])
+async def test_a_join_of_such_rooms_is_whole_or_absent(steps: int, rooms: tuple[str, ...]) -> None:
+    async with one_socket_and_rooms() as (broker, socket, _):
+        cancelled = await was_cancelled(steps, lambda: socket.join(*rooms))
+        assert socket.joined_rooms == (frozenset() if cancelled else {*rooms})
+        assert dict(broker.rooms).keys() == socket.joined_rooms
+        for room in rooms:
+            assert (await broker.to(room).emit("e")).recipients == (not cancelled)
+        if cancelled:
+            assert broker.statistics().rooms == 0
+            await socket.join(*rooms)  # nothing is stuck
+            assert socket.joined_rooms == {*rooms}
+
+
+@pytest.mark.parametrize("steps", MORE_STEPS)
+async def test_a_cancelled_join_keeps_the_socket_in_step_with_its_rooms(steps: int) -> None:
+    async with one_socket_and_rooms() as (broker, socket, client):
+        cancelled = False
+
+        async def join() -> None:
+            nonlocal cancelled
+            cancelled = await was_cancelled(steps, lambda: socket.join("own"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(join)
+            for number in range(12):
+                await broker.to("own").emit("of the room", number)
+                await broker.emit("of all", number)
+        for number in range(12):
+            assert await client.expect("of all") == (number,)
+        if cancelled:
+            await wait_all_tasks_blocked()
+            assert not client._events["of the room"]
+        else:
+            await broker.to("own").emit("of the room", 12)
+            (first,) = await client.expect("of the room")
+            for number in range(first + 1, 13):
+                assert await client.expect("of the room") == (number,)
+
+
+@pytest.mark.parametrize("steps", MORE_STEPS)
+@pytest.mark.parametrize("call", ["ask", "tell"])
+async def test_an_ask_and_a_tell_are_whole_or_absent(steps: int, call: str) -> None:
+    async with one_socket_and_rooms() as (broker, socket, _):
+        await socket.join("own")
+        room = broker.room("own")
+        cancelled = await was_cancelled(
+            steps, lambda: room.ask(Ask[int]()) if call == "ask" else room.tell("tell")
+        )
+        assert await room.ask(Ask[int]()) == (1 if cancelled else 2)
+
+
+@pytest.mark.parametrize("steps", MORE_STEPS)
+async def test_joined_leaves_such_rooms_whenever_it_is_cancelled(steps: int) -> None:
+    async with one_socket_and_rooms() as (broker, socket, _):
+
+        async def visit() -> None:
+            async with socket.joined("a", "own", "b"):
+                await trio.sleep_forever()
+
+        assert await was_cancelled(steps, visit)
+        assert socket.joined_rooms == frozenset()
+        assert dict(broker.rooms) == {}
+        assert broker.statistics().mailbox_messages == 0
+
+
+async def test_joined_has_entered_none_of_its_rooms_when_one_refuses() -> None:
+    async with one_socket_and_rooms() as (broker, socket, _):
+
+        @broker.room_type("full")
+        class Full(Room):
+            async def on_join(self, _socket: Socket) -> None:
+                raise JoinRefused("full")
+
+        await socket.join("mine")
+        with pytest.raises(JoinRefused):
+            async with socket.joined("mine", "a", "full"):
+                pass
+        assert socket.joined_rooms == {"mine"}
+
+
+@pytest.mark.parametrize("name", ["join", "rejoin", "leave", "ask", "tell", "emit"])
+async def test_every_call_of_such_a_room_is_a_checkpoint(name: str) -> None:
+    async with one_socket_and_rooms() as (broker, socket, _):
+        await socket.join("own")
+        room = broker.room("own")
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "join": lambda: socket.join("own 2"),
+            "rejoin": lambda: socket.join("own"),
+            "leave": lambda: socket.leave("own"),
+            "ask": lambda: room.ask(Ask[int]()),
+            "tell": lambda: room.tell("x"),
+            "emit": lambda: room.emit("e"),
+        }
+        with trio.testing.assert_checkpoints():
+            await calls[name]()
