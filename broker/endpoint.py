@@ -120,7 +120,7 @@ class Endpoint:
             hint = _OLD_CLIENT if query.get("EIO") == "3" else ""
             raise Refused(UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}, expected 4", hint)
         if self._life.closing.is_set():
-            raise Refused(BAD_REQUEST, "the broker is closing")
+            raise _closing()
         return None
 
     def _find_session(
@@ -166,6 +166,10 @@ class Endpoint:
     async def _open(self, request: Request, headers: dict[str, str]) -> Session:
         session = self._new_session(request)
         await self._life.nursery.start(self._run_polling, session)
+        if self._life.closing.is_set():  # it began to close before the session was known
+            session.close(DisconnectReason.SERVER_SHUTDOWN)
+        if session.ended:
+            raise _closing()
         session.open(PollingTransport(session, self._services.timers))
         if self._options.cookie is not None:
             headers["Set-Cookie"] = (
@@ -231,6 +235,10 @@ class Endpoint:
                 limit,
             )
         return Response(answer.status, answer.body, "text/html", headers)
+
+
+def _closing() -> Refused:
+    return Refused(BAD_REQUEST, "the broker is closing")
 
 
 def _polled(

@@ -285,3 +285,23 @@ async def test_a_client_in_its_handshake_when_the_broker_closes_is_told_so() -> 
                         break
                 await ours.aclose()
         assert not heard or b"\x88\x02" in heard or heard.startswith(b"HTTP/1.1 400")
+
+
+async def test_a_client_in_its_first_poll_when_the_broker_closes_is_refused_or_told_so(
+    autojump_clock: MockClock,
+) -> None:
+    for steps in range(12):  # somewhere in here lies the handshake
+        broker = Broker()
+        ours, theirs = trio.testing.memory_stream_pair()
+        start = trio.current_time()
+        async with broker, trio.open_nursery() as nursery:
+            nursery.start_soon(broker.serve_stream, theirs)
+            await ours.send_all(HELLO)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            await broker.close()
+            heard = b""
+            while piece := await ours.receive_some():
+                heard += bytes(piece)
+        assert trio.current_time() == pytest.approx(start), steps  # it waited for nobody
+        assert not heard or heard.startswith(b"HTTP/1.1 400") or b'"sid"' in heard
