@@ -12,6 +12,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,7 @@ import trio
 
 from .broker import Broker
 from .chat import Chat
-from .options import Options
+from .options import Drain, Options
 from .server import Address
 
 # The packages of atrio; a user's folder may hold files of these names.
@@ -37,6 +38,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 3000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     admin_token: str | None = None
+    drain_batch: int | None = None
+    drain_interval: float | None = None
     options: dict[str, Any] = {}
 
 
@@ -65,6 +68,16 @@ def main() -> None:
     "--admin-token",
     help="Who has it may enter /admin of the chat; without one, this machine may.",
 )
+@click.option(
+    "--drain-batch",
+    type=int,
+    help="When it is stopped, let so many clients go at a time.  [default: all at once]",
+)
+@click.option(
+    "--drain-interval",
+    type=float,
+    help="Seconds from one such wave to the next.  [default: 1]",
+)
 def serve(
     target: str | None,
     host: str | None,
@@ -72,6 +85,8 @@ def serve(
     config_file: Path | None,
     log_level: str | None,
     admin_token: str | None,
+    drain_batch: int | None,
+    drain_interval: float | None,
 ) -> None:
     """Serve MODULE:BROKER, or the built-in chat, until Ctrl-C or SIGTERM."""
     config = Config() if config_file is None else _read_config(config_file)
@@ -92,13 +107,23 @@ def serve(
         broker = _load(target)
     if broker.options.healthz is None:
         broker.options = attrs.evolve(broker.options, healthz=_HEALTHZ)
-    _run(broker, companion, host or config.host, config.port if port is None else port)
+    drain = _drain(
+        config.drain_batch if drain_batch is None else drain_batch,
+        config.drain_interval if drain_interval is None else drain_interval,
+    )
+    host, port = host or config.host, config.port if port is None else port
+    _run(partial(broker.serve_until_signalled, host, port, drain=drain), companion, host, port)
 
 
-def _run(broker: Broker, companion: Callable[[], Awaitable[None]], host: str, port: int) -> None:
+def _run(
+    serve: Callable[..., Awaitable[None]],
+    companion: Callable[[], Awaitable[None]],
+    host: str,
+    port: int,
+) -> None:
     failures: list[Exception] = []
     try:
-        trio.run(_serve, broker, companion, host, port)
+        trio.run(_serve, serve, companion)
     except* OSError as group:
         failures = list(group.exceptions)
     if failures:
@@ -106,15 +131,15 @@ def _run(broker: Broker, companion: Callable[[], Awaitable[None]], host: str, po
 
 
 async def _serve(
-    broker: Broker, companion: Callable[[], Awaitable[None]], host: str, port: int
+    serve: Callable[..., Awaitable[None]], companion: Callable[[], Awaitable[None]]
 ) -> None:
     async with trio.open_nursery() as nursery:
 
-        async def serve(task_status: trio.TaskStatus[Address]) -> None:
-            await broker.serve_until_signalled(host, port, task_status=task_status)
+        async def serve_to_the_end(task_status: trio.TaskStatus[Address]) -> None:
+            await serve(task_status=task_status)
             nursery.cancel_scope.cancel()
 
-        address = await nursery.start(serve)
+        address = await nursery.start(serve_to_the_end)
         click.echo(f"atrio listening on {address.url}")
         sys.stdout.flush()
         nursery.start_soon(companion)
@@ -139,6 +164,17 @@ def _options(values: dict[str, Any]) -> Options:
         return Options(**values)
     except (TypeError, ValueError) as error:
         raise click.UsageError(f"[options]: {error}") from None
+
+
+def _drain(batch: int | None, interval: float | None) -> Drain | None:
+    if batch is None:
+        if interval is not None:
+            raise click.UsageError("the drain interval is for waves: give a drain batch, too")
+        return None
+    try:
+        return Drain(batch) if interval is None else Drain(batch, interval)
+    except ValueError as error:
+        raise click.UsageError(f"drain {error}") from None
 
 
 def _load(target: str) -> Broker:

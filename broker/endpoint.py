@@ -119,7 +119,7 @@ class Endpoint:
         if query.get("EIO") != engineio.VERSION:
             hint = _OLD_CLIENT if query.get("EIO") == "3" else ""
             raise Refused(UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}, expected 4", hint)
-        if self._life.closing.is_set():
+        if not self._life.admits:
             raise _closing()
         return None
 
@@ -166,7 +166,7 @@ class Endpoint:
     async def _open(self, request: Request, headers: dict[str, str]) -> Session:
         session = self._new_session(request)
         await self._life.nursery.start(self._run_polling, session)
-        if self._life.closing.is_set():  # it began to close before the session was known
+        if not self._life.admits:  # it began to close before the session was known
             session.close(DisconnectReason.SERVER_SHUTDOWN)
         if session.ended:
             raise _closing()

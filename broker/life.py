@@ -1,8 +1,9 @@
 """One life of an engine or broker: from `async with` to its end.
 
 Everything that is only true while it runs hangs on the `Life`; handlers and options outlive it.
-Shutting down: nobody new → tell clients → wait, up to `grace` → cancel what is left. Whoever uses
-the life from another task `holds` it, and who opened it leaves last.
+Shutting down: nobody new → tell clients → wait, up to `grace` → cancel what is left. To drain is to
+tell the clients in waves before that. Whoever uses the life from another task `holds` it, and who
+opened it leaves last.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import trio
 
-from .options import EngineOptions
+from .options import Drain, EngineOptions
 from .reasons import DisconnectReason
 from .session import Services
 from .statistics import count_tasks
@@ -31,6 +33,7 @@ class Life:
         """Set when it begins to close."""
         self.deserted = trio.Event()
         """Set when the last session has gone."""
+        self._drains = 0
         self._idle: set[trio.CancelScope] = set()  # connections that wait for a request
         self._held: set[trio.CancelScope] = set()
         self.deadline = -math.inf
@@ -61,6 +64,32 @@ class Life:
                 self._held.discard(scope)
                 if not self._held:
                     self._released.set()
+
+    @property
+    def admits(self) -> bool:
+        """Whether new clients are let in."""
+        return not (self._drains or self.closing.is_set())
+
+    async def drain(self, drain: Drain) -> None:
+        """Let nobody new in, and close the sessions in waves, oldest first, then the life.
+
+        Returns when it closes, for whatever reason. Cancelled, it lets clients in again.
+        """
+        sessions = self.services.sessions  # in the order in which they came
+        wave = trio.current_time()
+        self._drains += 1
+        try:
+            while not self.closing.is_set():
+                for session in list(islice(sessions.values(), drain.batch)):
+                    session.close(DisconnectReason.SERVER_SHUTDOWN)
+                if not sessions:
+                    self.shut()
+                    break
+                wave += drain.interval
+                with trio.move_on_at(wave):
+                    await self.closing.wait()
+        finally:
+            self._drains -= 1
 
     def shut(self) -> None:
         """Begin to close; harmless when that has begun."""

@@ -197,3 +197,14 @@ class Options(EngineOptions):
 
     ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
+
+
+@attrs.frozen
+class Drain:
+    """How a broker lets its clients go in waves; raises ValueError."""
+
+    batch: int = attrs.field(default=100, validator=_count)
+    """Sessions of one wave. So many connect again at once, each with its first requests."""
+
+    interval: float = attrs.field(default=1.0, validator=_seconds)
+    """From one wave to the next: the others have mostly found their new place by then."""

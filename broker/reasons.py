@@ -60,4 +60,4 @@ class DisconnectReason(enum.StrEnum):
         "a task of the server for this client failed; the log has it",
         True,
     )
-    SERVER_SHUTDOWN = ("server shutting down", "the broker was closed", True)
+    SERVER_SHUTDOWN = ("server shutting down", "the broker was closed, or drained", True)

@@ -17,7 +17,7 @@ from .endpoint import Endpoint
 from .gateway import Gateway
 from .http import Peer
 from .life import Life
-from .options import EngineOptions
+from .options import Drain, EngineOptions
 from .session import Receiver, Session
 from .static import Static
 
@@ -137,6 +137,27 @@ class Server:
             await life.released()
         await trio.lowlevel.checkpoint()
 
+    async def drain(self, batch: int = 100, interval: float = 1.0) -> None:
+        """End gracefully and gradually, as for a deploy: not all clients come back at once.
+
+        From the call on nobody new is let in, and the health check answers 503. The clients go in
+        waves of `batch` sessions, one wave every `interval` seconds, the first one now, oldest
+        first, for the reason `server shutting down`: they connect again by themselves. Behind the
+        last wave it closes, as by `close`. To `close` meanwhile hurries it.
+
+        Cancelled between waves, it makes no more of them: those who are left stay, and others are
+        let in again. Cancelled later, the closing goes on, as when a `close` is cancelled.
+
+        Returns when all of it has ended; at once when nothing runs. Raises ValueError.
+        """
+        drain = Drain(batch, interval)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        life = self._life
+        if life is not None:
+            await life.drain(drain)
+            await life.released()
+        await trio.lowlevel.checkpoint()
+
     # Serving.
 
     async def serve(
@@ -212,19 +233,28 @@ class Server:
         host: str | None,
         port: int,
         *,
+        drain: Drain | None = None,
         task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve until SIGINT or SIGTERM closes it gracefully; a second one cancels."""
+        """Serve until SIGINT or SIGTERM closes it gracefully; a second one cancels.
+
+        `drain`: it is drained first, by these waves.
+        """
         failure: OSError | None = None
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
 
                 async def watch() -> None:
+                    signalled = False
                     async for _ in signals:
-                        if self._life is None or self._life.closing.is_set():
+                        life = self._life
+                        if signalled or life is None or life.closing.is_set():
                             nursery.cancel_scope.cancel()
+                        elif drain is None:
+                            life.shut()
                         else:
-                            self._life.shut()
+                            nursery.start_soon(life.drain, drain)
+                        signalled = True
 
                 nursery.start_soon(watch)
                 try:

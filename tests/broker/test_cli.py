@@ -203,6 +203,36 @@ async def work(socket):
         assert await command.ended() == 0
 
 
+async def test_a_signal_drains_it_in_waves_and_a_second_one_ends_it_at_once() -> None:
+    args = ("--drain-batch", "1", "--drain-interval", "1000")
+    async with serving(*args) as command, command.client("/admin,") as first:
+        assert str(await first.get_message()).startswith("0{")
+        async with command.client("/admin,") as second:
+            assert str(await second.get_message()).startswith("0{")
+            assert str(await second.get_message()).startswith("40/admin,")
+            command.process.send_signal(signal.SIGTERM)
+            assert await closed(first) == 1000
+            # The other one is served as before, for a thousand seconds.
+            assert await command.get("/healthz") == (503, "closing\n")
+            await second.ping()
+            command.process.send_signal(signal.SIGTERM)
+            assert await command.ended() == 0
+            await closed(second)
+
+
+async def test_the_last_wave_ends_it() -> None:
+    args = ("--drain-batch", "1", "--drain-interval", "0.01")
+    async with serving(*args) as command, command.client("/admin,") as first:
+        assert str(await first.get_message()).startswith("0{")
+        async with command.client("/admin,") as second:
+            assert str(await second.get_message()).startswith("0{")
+            command.process.send_signal(signal.SIGTERM)
+            assert await closed(first) == 1000
+            assert await closed(second) == 1000
+        assert await command.ended() == 0
+    assert command.stderr == b""
+
+
 async def test_a_port_that_is_taken_is_a_failure_that_names_it() -> None:
     async with serving() as command:
         port = command.url.rpartition(":")[2]

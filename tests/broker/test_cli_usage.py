@@ -103,6 +103,7 @@ async def test_a_package_with_the_name_of_ours_is_explained(tmp_path: Path) -> N
         ("port = '3000'\n", "Expected `int`, got `str`"),
         ("port = 70000\n", "port"),
         ("log_level = 'loud'\n", "log_level"),
+        ("drain_batch = 'all'\n", "drain_batch"),
         ("port = \n", "atrio.toml"),
         ("port = 3000 # \xff", "atrio.toml"),
     ],
@@ -127,6 +128,10 @@ async def test_a_mistake_in_the_file_is_explained(
         (["--prot", "3000"], "--prot"),
         (["app:broker", "--admin-token", "x"], "for the built-in chat"),
         (["app:broker", "more"], "more"),
+        (["--drain-batch", "0"], "drain batch: expected a whole number from 1 up, saw 0"),
+        (["--drain-batch", "few"], "--drain-batch"),
+        (["--drain-batch", "1", "--drain-interval", "0"], "drain interval: expected more than 0"),
+        (["--drain-interval", "2"], "give a drain batch, too"),
     ],
 )
 async def test_a_mistake_on_the_command_line_is_explained(
