@@ -26,6 +26,7 @@ try:
     from .room_ref import RoomRef
     from .server import Address
     from .socket import Socket
+    from .statistics import SocketStatistics
 except ImportError as error:
     if (error.name or "").partition(".")[0] not in ("actors", "protocol"):
         raise
@@ -50,4 +51,5 @@ __all__ = [
     "RoomRef",
     "Socket",
     "SocketDisconnected",
+    "SocketStatistics",
 ]

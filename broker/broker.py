@@ -114,12 +114,20 @@ class Broker(Server, Everybody):
     async def _fits(self, dynamic: DynamicNamespace, name: str, auth: dict[str, Any]) -> bool:
         if isinstance(dynamic.fits, re.Pattern):
             return dynamic.fits.search(name) is not None
+        limit = self.options.middleware_timeout
         try:
-            with trio.fail_after(self.options.middleware_timeout):
+            with trio.move_on_after(limit):
                 return await dynamic.fits(name, auth) is True
         except Exception:
             logger.exception("the check of namespace %r by %r failed", name, dynamic.fits)
             return False
+        logger.warning(
+            "the check of namespace %r by %r took longer than middleware_timeout=%g s",
+            name,
+            dynamic.fits,
+            limit,
+        )
+        return False
 
     # The namespace `/`.
 
@@ -142,6 +150,10 @@ class Broker(Server, Everybody):
     def room(self, name: str) -> RoomRef:
         """Return a room of the namespace `/`; as `Namespace.room`."""
         return self._main.room(name)
+
+    def on_slow(self, function: F) -> F:
+        """Register what hears of slow clients in the namespace `/`; as `Namespace.on_slow`."""
+        return self._main.on_slow(function)
 
     @property
     def sockets(self) -> Mapping[str, Socket]:

@@ -34,8 +34,12 @@ async def answer_of(calls: Iterable[Call], args: list[Any], timeout: float | Non
         if timeout is None:
             value = await handler.function(*call.lead, *args)
         else:
-            with trio.fail_after(timeout):
+            with trio.move_on_after(timeout) as scope:
                 value = await handler.function(*call.lead, *args)
+            if scope.cancelled_caught:
+                raise trio.TooSlowError(
+                    f"the handler {handler.name} took longer than handler_timeout={timeout:g} s"
+                )
         if answer is None:
             answer = value
     return answer

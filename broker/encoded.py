@@ -8,6 +8,7 @@ directly behind their event in the same bytes, so nothing can get between.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from protocol import engineio, socketio, websocket
 
@@ -18,6 +19,9 @@ class Encoded:
     """One event or control packet. `wire`: its websocket frames; `packets`: how many they are."""
 
     __slots__ = ("_attachments", "_text", "packets", "wire")
+
+    kept: ClassVar[bool] = False
+    """Whether no policy may drop it."""
 
     def __init__(self, text: bytes | None, attachments: Sequence[bytes] = ()) -> None:
         """`text`: an Engine.IO packet (None: there are only attachments)."""
@@ -40,23 +44,38 @@ class Encoded:
         return engineio.SEPARATOR.join((*text, *binary))
 
 
-class Batch(Encoded):
-    """Several events that are pushed together, in order."""
+class Kept(Encoded):
+    """What no policy drops: control packets, acks, and events that ask for an ack.
 
-    __slots__ = ("_events",)
+    Without one of these somebody would wait for ever, or not know where he is.
+    """
+
+    __slots__ = ()
+
+    kept = True
+
+
+class Batch(Encoded):
+    """Several events that are pushed together, in order; none of them is `kept`.
+
+    `missed`: for each event, how many clients it was dropped for when it was pushed.
+    """
+
+    __slots__ = ("events", "missed")
 
     def __init__(self, events: Sequence[Encoded]) -> None:
-        self._events = events
+        self.events = events
+        self.missed = [0] * len(events)
         self.wire = b"".join([event.wire for event in events])
         self.packets = sum(event.packets for event in events)
 
     def __repr__(self) -> str:
-        return f"<Batch {list(self._events)}>"
+        return f"<Batch {list(self.events)}>"
 
     @property
     def payload(self) -> bytes:
         """The packets as a polling response holds them."""
-        return engineio.SEPARATOR.join(event.payload for event in self._events)
+        return engineio.SEPARATOR.join(event.payload for event in self.events)
 
 
 def encoded_message(message: str | bytes) -> Encoded:
@@ -69,9 +88,11 @@ def encoded_message(message: str | bytes) -> Encoded:
 def encoded_packet(packet: socketio.Packet) -> Encoded:
     """Return a Socket.IO packet; raises TypeError or ValueError for what cannot be sent."""
     text, attachments = socketio.encode(packet)
-    return Encoded(b"4" + text, attachments)
+    if packet.type is socketio.PacketType.EVENT and packet.id is None:
+        return Encoded(b"4" + text, attachments)
+    return Kept(b"4" + text, attachments)
 
 
-CLOSE = Encoded(b"1")
-PING = Encoded(b"2")
-NOOP = Encoded(b"6")
+CLOSE = Kept(b"1")
+PING = Kept(b"2")
+NOOP = Kept(b"6")

@@ -256,9 +256,7 @@ async def _cancel_when_left(http: HttpConnection, scope: trio.CancelScope) -> No
 
 async def _carry(session: Session, websocket: WebSocketTransport) -> None:
     kept_rules = await websocket.carry(partial(session.open, websocket), session.receive)
-    session.close(
-        DisconnectReason.TRANSPORT_CLOSE if kept_rules else DisconnectReason.TRANSPORT_ERROR
-    )
+    session.websocket_ended(kept_rules=kept_rules)
 
 
 def _check_websocket(request: Request) -> None:

@@ -92,6 +92,9 @@ class Session:
         self._inbox.put(message, len(message))
         self._arrived.set()
 
+    def slow(self) -> None:
+        """Do nothing: `send` waits, and there is nobody else to tell."""
+
     def ended(self, _reason: DisconnectReason) -> None:
         """End the iteration, and cancel the handler."""
         self._arrived.set()

@@ -7,9 +7,9 @@ writing, is cut into slices elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from .encoded import Encoded
+from .encoded import Batch, Encoded
 from .messages import Delivery, Member
 
 
@@ -23,15 +23,31 @@ def fan_out(
     """Push `encoded` to all `members` but the sender."""
     if volatile:
         return _fan_out_volatile(encoded, members, sender)
-    recipients = 0
+    recipients = dropped = 0
     if sender is None:
         for member in members:
-            recipients += member.push(encoded)
+            if member.push(encoded):
+                recipients += 1
+            elif not member.gone:
+                dropped += 1
     else:
         for member in members:
-            if member is not sender:
-                recipients += member.push(encoded)
-    return Delivery(recipients)
+            if member is sender:
+                continue
+            if member.push(encoded):
+                recipients += 1
+            elif not member.gone:
+                dropped += 1
+    return Delivery(recipients, dropped)
+
+
+def fan_out_together(events: Sequence[Encoded], members: Iterable[Member]) -> list[Delivery]:
+    """Push several events to all `members`, in order; return what became of each."""
+    batch = Batch(events)
+    delivery = fan_out(batch, members)
+    if not any(batch.missed):
+        return [delivery] * len(events)
+    return [Delivery(delivery.recipients - missed, missed) for missed in batch.missed]
 
 
 def _fan_out_volatile(
@@ -41,7 +57,10 @@ def _fan_out_volatile(
     for member in members:
         if member is sender or member.gone:
             continue
-        if member.writable and member.push(encoded):
+        if not member.writable:
+            member.missed()
+            dropped += 1
+        elif member.push(encoded):
             recipients += 1
         else:
             dropped += 1

@@ -86,6 +86,7 @@ class Handlers:
         self._hooks: dict[str, list[Handler]] = {}
         self._events: dict[str, list[Handler]] = {}
         self._middleware: list[Handler] = []
+        self._slow: list[Handler] = []
 
     def of_event(self, event: str) -> list[Handler]:
         """Return the handlers of a client's event, in order."""
@@ -102,6 +103,12 @@ class Handlers:
         """The connect middleware, in order."""
         inherited = [] if self._inherited is None else self._inherited.middleware
         return [*inherited, *self._middleware]
+
+    @property
+    def slow(self) -> list[Handler]:
+        """What hears of slow clients, in order."""
+        inherited = [] if self._inherited is None else self._inherited.slow
+        return [*inherited, *self._slow]
 
     def add(self, event: str, function: AsyncFunction) -> None:
         """Register `function`; raises TypeError or ValueError for what can never be called."""
@@ -134,6 +141,13 @@ class Handlers:
         if not handler.takes(1):
             raise TypeError(f"middleware is called with (socket); {handler.name} is not")
         self._middleware.append(handler)
+
+    def on_slow(self, function: AsyncFunction) -> None:
+        """Register what hears of slow clients, which is called with (socket)."""
+        handler = Handler.of(function)
+        if not handler.takes(1):
+            raise TypeError(f"on_slow's handlers are called with (socket); {handler.name} is not")
+        self._slow.append(handler)
 
 
 class Registry:

@@ -26,22 +26,22 @@ class Reader(Protocol):
 
 
 class Inbox(Generic[T]):
-    """A queue bounded in items and bytes; `len(inbox)` items wait."""
+    """A queue bounded in items and bytes; `len(inbox)` items wait, of so many `bytes`."""
 
-    __slots__ = ("_bytes", "_items", "_max_bytes", "_max_packets", "_paused", "_reader")
+    __slots__ = ("_items", "_max_bytes", "_max_packets", "_paused", "_reader", "bytes")
 
     def __init__(self, options: EngineOptions, reader: Reader) -> None:
         self._reader = reader
         self._max_bytes = options.max_inbox_bytes
         self._max_packets = options.max_inbox_packets
         self._items: deque[tuple[T, int]] = deque()
-        self._bytes = 0
+        self.bytes = 0
         self._paused = False
 
     def put(self, item: T, size: int) -> None:
         """Queue `item`, which was `size` bytes on the wire. It always fits: the reader stops."""
         self._items.append((item, size))
-        self._bytes += size
+        self.bytes += size
         if not self._paused and self._filled(1):
             self._paused = True
             self._reader.pause(self)
@@ -49,7 +49,7 @@ class Inbox(Generic[T]):
     def take(self) -> T:
         """Take the oldest item; raises IndexError when there is none."""
         item, size = self._items.popleft()
-        self._bytes -= size
+        self.bytes -= size
         if self._paused and not self._filled(2):
             self._paused = False
             self._reader.resume(self)
@@ -59,14 +59,14 @@ class Inbox(Generic[T]):
         """Drop all; return how many they were."""
         count = len(self._items)
         self._items.clear()
-        self._bytes = 0
+        self.bytes = 0
         if self._paused:
             self._paused = False
             self._reader.resume(self)
         return count
 
     def _filled(self, part: int) -> bool:
-        return len(self._items) * part >= self._max_packets or self._bytes * part >= self._max_bytes
+        return len(self._items) * part >= self._max_packets or self.bytes * part >= self._max_bytes
 
     def __len__(self) -> int:
         return len(self._items)

@@ -8,6 +8,7 @@ opened it leaves last.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from .options import Drain, EngineOptions
 from .reasons import DisconnectReason
 from .session import Services
 from .statistics import count_tasks
+
+logger = logging.getLogger("atrio.session")
 
 
 class Life:
@@ -102,7 +105,14 @@ class Life:
             session.close(DisconnectReason.SERVER_SHUTDOWN)
         grace = self.services.options.grace
         self.deadline = trio.current_time() + grace
-        self.services.timers.after(grace, self.kill)
+        self.services.timers.after(grace, self._grace_over)
+
+    def _grace_over(self) -> None:
+        logger.warning(
+            "the broker cancels what has not ended within grace=%g s of its closing",
+            self.services.options.grace,
+        )
+        self.kill()
 
     def kill(self) -> None:
         """Cancel everything that is left."""

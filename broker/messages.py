@@ -18,8 +18,9 @@ from .encoded import Encoded
 class Delivery:
     """What became of an event, on this node.
 
-    `recipients`: sockets in whose outbox it was put. `dropped`: sockets that did not get it,
-    because it was volatile and they were not ready to be written.
+    `recipients`: sockets in whose outbox it was put. `dropped`: sockets that did not get it: it was
+    volatile and they were not ready to be written, or their outbox was full and the option
+    `overflow` dropped it.
     """
 
     recipients: int
@@ -43,6 +44,9 @@ class Member(Protocol):
 
     def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
         """Hear how a join has ended that was in doubt."""
+
+    def missed(self) -> None:
+        """Count an event that was volatile and did not go."""
 
     @property
     def writable(self) -> bool:

@@ -81,6 +81,12 @@ class Multiplexer:
             logger.info("session %s: %s", self._session.id, error)
             self._session.close(DisconnectReason.FORCED_CLOSE)
 
+    def slow(self) -> None:
+        """Tell the sockets' namespaces that the client reads too little."""
+        for socket in self._sockets.values():
+            if socket.connected:
+                socket.events.tell_slow()
+
     def ended(self, reason: DisconnectReason) -> None:
         """Let all sockets go."""
         if self._alone is not None:

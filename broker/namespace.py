@@ -48,6 +48,17 @@ class NamespaceRegistry(Registry):
         self.handlers.use(function)
         return function
 
+    def on_slow(self, function: F) -> F:
+        """Register what hears of slow clients: `async def slow(socket)`.
+
+        It is called when more than half of what may wait for the socket's client waits, before the
+        option `overflow` does anything about it, and not again until less waits. It runs in a task
+        of its own, and keeps nobody waiting; an exception goes to the `error` hook, with the name
+        `slow`. No event of a client calls it, whatever its name.
+        """
+        self.handlers.on_slow(function)
+        return function
+
 
 class Namespace(Home, NamespaceRegistry):
     """One namespace: its handlers, and a target that reaches all its sockets."""

@@ -131,6 +131,9 @@ class NamespaceActor(Actor[NamespaceMessage]):
         delivery = fan_out(encoded, selected, volatile=volatile)
         sure = sum(doubt.sure for doubt in doubts.values())
         if volatile:  # it is not for those who cannot have it at once
+            for member, doubt in doubts.items():
+                if doubt.sure:
+                    member.missed()
             return Delivery(delivery.recipients, delivery.dropped + sure)
         for member, doubt in doubts.items():
             member.keep(encoded, doubt)

@@ -142,11 +142,12 @@ class EngineOptions:
     max_outbox_packets: int = attrs.field(default=10_000, validator=_count)
     """The same in packets: a packet costs memory of its own, however small it is."""
 
-    overflow: Literal["disconnect"] = attrs.field(
+    overflow: Literal["disconnect", "drop_oldest", "drop_newest"] = attrs.field(
         default="disconnect",  # it reconnects and asks again: better than a hole in its events
-        validator=_one_of("disconnect"),
+        validator=_one_of("disconnect", "drop_oldest", "drop_newest"),
     )
-    """What happens to a client whose outbox is full."""
+    """What happens when an event does not fit into an outbox: its client is disconnected, or the
+    oldest events that wait there are dropped, or the new one is. Acks are never dropped."""
 
     slow_timeout: float = attrs.field(default=30.0, validator=_seconds)
     """How long an outbox may stay above half of its limits before the client counts as slow."""

@@ -1,18 +1,22 @@
 """What waits for one client, and when it is written.
 
 Rules: `push` is sync, never blocks, never raises and never calls back into the room; order is
-kept; over the limit the session ends as a slow client. The bytes are shared and never copied until
-they are written, joined, by one call per client: on Linux a write costs about 5 µs whatever it
-holds, so how much is joined per write decides the speed of a broadcast.
+kept; over the limit the policy acts that the option `overflow` names. The bytes are shared and
+never copied until they are written, joined, by one call per client: on Linux a write costs about
+5 µs whatever it holds, so how much is joined per write decides the speed of a broadcast.
+
+No policy drops what is `kept` (acks, control packets); it goes past the limit, but when it alone
+would pass it, the client is slow: a flood of questions must not grow without end.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 import trio
 
-from .encoded import Encoded
+from .encoded import Batch, Encoded
 from .options import EngineOptions
 
 # Three ticks of the loop without anything new: the handlers of one burst need about two to emit.
@@ -38,10 +42,13 @@ class Owner(Protocol):
     """Who hears of an outbox that fills up."""
 
     def outbox_full(self) -> None:
-        """The limit is passed: nothing more can be pushed."""
+        """The limit is passed, and nothing may be dropped: nothing more can be pushed."""
 
     def outbox_high(self, *, high: bool) -> None:
-        """Half of the limit has been passed, upwards (`high`) or downwards."""
+        """Half of the limit is being passed, upwards (`high`), or has been, downwards."""
+
+    def outbox_dropped(self) -> None:
+        """The policy has dropped an event."""
 
 
 class Flusher:
@@ -97,14 +104,23 @@ class Outbox:
     """The bounded queue of one session; `bytes` and `packets` count what is not yet written."""
 
     __slots__ = (
-        "_below",
         "_dirty",
         "_flusher",
         "_high",
+        "_kept_bytes",
+        "_kept_first",
+        "_kept_packets",
+        "_mark_bytes",
+        "_mark_packets",
         "_max_bytes",
         "_max_packets",
+        "_moved",
+        "_overflow",
         "_owner",
         "_queue",
+        "_since",
+        "_taken_bytes",
+        "_taken_packets",
         "bytes",
         "closed",
         "packets",
@@ -115,46 +131,136 @@ class Outbox:
     def __init__(self, options: EngineOptions, flusher: Flusher, owner: Owner) -> None:
         self._flusher = flusher
         self._owner = owner
+        self._overflow = options.overflow
         self._max_bytes = options.max_outbox_bytes
         self._max_packets = options.max_outbox_packets
-        self._queue: list[Encoded] = []
+        self._mark_bytes = self._max_bytes // 2
+        self._mark_packets = self._max_packets // 2
+        # What has been passed over in search of something to drop comes before the queue, which is
+        # a deque from the first drop to the next `take` (an empty one costs each client 700 bytes),
+        # and not empty then.
+        self._kept_first: list[Encoded] = []
+        self._queue: list[Encoded] | deque[Encoded] = []
+        self._kept_bytes = 0  # of what waits here and must not be dropped
+        self._kept_packets = 0
+        self._taken_bytes = 0  # of what the transport has, and has not written
+        self._taken_packets = 0
         self._dirty = False  # whether the flusher knows of us
         self._high = False
-        self._below: trio.Event | None = None  # for those who wait until we are not high
+        self._since: float | None = None
+        self._moved: trio.Event | None = None  # for those who wait for room
         self.bytes = 0
         self.packets = 0
         self.pushed = 0
         self.closed = False
         self.transport: Transport | None = None
 
+    # What comes in.
+
     def push(self, encoded: Encoded) -> bool:
-        """Queue `encoded`; False when the outbox is closed, or is now, being full."""
+        """Queue `encoded`; False when it is dropped, or the outbox is closed, or is now.
+
+        Of a `Batch`, each event is queued or dropped by itself, and those dropped are noted in it.
+        """
         if self.closed:
             return False
         size = self.bytes + len(encoded.wire)
         packets = self.packets + encoded.packets
-        if size > self._max_bytes or packets > self._max_packets:
-            self._owner.outbox_full()
-            return False
+        if size > self._mark_bytes or packets > self._mark_packets:
+            return self._push_high(encoded)
         self.bytes = size
         self.packets = packets
         self.pushed += 1
+        if encoded.kept:
+            self._kept_bytes += len(encoded.wire)
+            self._kept_packets += encoded.packets
         self._queue.append(encoded)
         if not self._dirty:
             self._dirty = True
             self._flusher.add(self)
-        if not self._high and (size * 2 > self._max_bytes or packets * 2 > self._max_packets):
-            self._high = True
-            self._owner.outbox_high(high=True)
         return True
 
     def push_control(self, encoded: Encoded) -> None:
-        """Queue a control packet, whatever the limits: they are about what users emit."""
-        if not self.closed:
-            self.bytes += len(encoded.wire)
-            self.packets += encoded.packets
-            self._queue.append(encoded)
-            self.touch()
+        """Queue a control packet, though events have passed the limit."""
+        if not self.closed and self._bears(encoded):
+            self._add(encoded)
+
+    def _push_high(self, encoded: Encoded) -> bool:
+        """Queue what passes the mark; when it passes the limit, as the policy has it."""
+        fits = self._fits(encoded, self.bytes, self.packets)
+        # Who has nothing to read is not slow, whatever is too large for him.
+        if not self._high and (fits or self.packets):
+            self._high = True
+            self._owner.outbox_high(high=True)
+        if not fits:
+            if self._overflow == "disconnect":
+                self._owner.outbox_full()
+                return False
+            if isinstance(encoded, Batch):
+                return self._push_each(encoded)
+            if not self._has_room_for(encoded):
+                return False
+        self.pushed += 1
+        self._add(encoded)
+        return True
+
+    def _push_each(self, batch: Batch) -> bool:
+        for number, event in enumerate(batch.events):
+            if not self.push(event):
+                batch.missed[number] += 1
+        return not self.closed
+
+    def _has_room_for(self, encoded: Encoded) -> bool:
+        """Make room if the policy can, or drop `encoded`; return whether it may be queued."""
+        firm_bytes = self._taken_bytes + self._kept_bytes
+        firm_packets = self._taken_packets + self._kept_packets
+        room = self._overflow == "drop_oldest" and self._fits(encoded, firm_bytes, firm_packets)
+        if room:
+            self._drop_oldest(encoded)
+        elif encoded.kept:
+            return self._bears(encoded)
+        else:
+            self._owner.outbox_dropped()
+        return room
+
+    def _drop_oldest(self, encoded: Encoded) -> None:
+        """Drop the oldest events until `encoded` fits, which it will."""
+        queue = self._queue = deque(self._queue) if isinstance(self._queue, list) else self._queue
+        while not self._fits(encoded, self.bytes, self.packets):
+            oldest = queue.popleft()
+            if isinstance(oldest, Batch):
+                queue.extendleft(reversed(oldest.events))
+            elif oldest.kept:
+                self._kept_first.append(oldest)
+            else:
+                self.bytes -= len(oldest.wire)
+                self.packets -= oldest.packets
+                self._owner.outbox_dropped()
+
+    def _fits(self, encoded: Encoded, size: int, packets: int) -> bool:
+        """Whether `encoded` fits beside so much."""
+        return (
+            size + len(encoded.wire) <= self._max_bytes
+            and packets + encoded.packets <= self._max_packets
+        )
+
+    def _bears(self, encoded: Encoded) -> bool:
+        """Whether what must not be dropped stays below the limit; if not, that is the end."""
+        bears = self._fits(encoded, self._kept_bytes, self._kept_packets)
+        if not bears:
+            self._owner.outbox_full()
+        return bears
+
+    def _add(self, encoded: Encoded) -> None:
+        self.bytes += len(encoded.wire)
+        self.packets += encoded.packets
+        if encoded.kept:
+            self._kept_bytes += len(encoded.wire)
+            self._kept_packets += encoded.packets
+        self._queue.append(encoded)
+        self.touch()
+
+    # What goes out.
 
     def touch(self) -> None:
         """Have the flusher come by: a transport can write again, or for the first time."""
@@ -167,11 +273,42 @@ class Outbox:
         self._dirty = False
         if self._queue and self.transport is not None:
             self.transport.flush()
+        if self.packets and self._since is None:
+            self._since = trio.current_time()
 
-    def take(self) -> list[Encoded]:
-        """Take what waits, for a transport that writes it and then calls `written`."""
-        queue, self._queue = self._queue, []
+    def take(self, most: int | None = None) -> list[Encoded]:
+        """Take what waits, for a transport that writes it and then calls `written`.
+
+        `most`: about so many bytes, at least one event; the rest can still be dropped.
+        """
+        if most is not None and self.bytes - self._taken_bytes > most:
+            return self._take_some(most)
+        queue = self._queue
+        if not isinstance(queue, list):
+            queue = [*self._kept_first, *queue]
+            self._kept_first = []
+        self._queue = []
+        self._taken_bytes = self.bytes
+        self._taken_packets = self.packets
+        self._kept_bytes = self._kept_packets = 0
         return queue
+
+    def _take_some(self, most: int) -> list[Encoded]:
+        queue = [*self._kept_first, *self._queue]
+        self._kept_first = []
+        count = 0
+        size = 0
+        while size < most:
+            encoded = queue[count]
+            count += 1
+            size += len(encoded.wire)
+            self._taken_packets += encoded.packets
+            if encoded.kept:
+                self._kept_bytes -= len(encoded.wire)
+                self._kept_packets -= encoded.packets
+        self._taken_bytes += size
+        self._queue = queue[count:]
+        return queue[:count]
 
     def written(self, size: int, packets: int) -> None:
         """Note that the transport has got rid of so many bytes (in websocket form) and packets."""
@@ -179,15 +316,16 @@ class Outbox:
             return  # freed when it was closed
         self.bytes -= size
         self.packets -= packets
-        if (
-            self._high
-            and self.bytes * 2 <= self._max_bytes
-            and self.packets * 2 <= self._max_packets
-        ):
+        self._taken_bytes -= size
+        self._taken_packets -= packets
+        self._since = trio.current_time() if self.packets else None
+        if self._high and self.bytes <= self._mark_bytes and self.packets <= self._mark_packets:
             self._high = False
             self._owner.outbox_high(high=False)
-            if self._below is not None:
-                self._below.set()
+        if self._moved is not None and not self._high:
+            self._moved.set()
+
+    # What it is like.
 
     @property
     def empty(self) -> bool:
@@ -195,22 +333,47 @@ class Outbox:
         return not self._queue
 
     @property
+    def high(self) -> bool:
+        """Whether more than half of the limit waits.
+
+        Also when an event that did not fit would have made it so; until the next write.
+        """
+        return self._high
+
+    @property
+    def age(self) -> float:
+        """For how many seconds what waits has not moved; 0.0 when nothing waits.
+
+        That is since the last write took some of it, or else since the first try to write it.
+        """
+        return 0.0 if self._since is None else trio.current_time() - self._since
+
+    @property
     def writable(self) -> bool:
         """Whether what is pushed now would be written at once, as far as is known."""
         return not self.closed and self.transport is not None and self.transport.writable
 
-    async def below_mark(self) -> None:
-        """Wait while more than half of the limit waits; at once when it does not, or is closed."""
-        while self._high and not self.closed:
-            if self._below is None or self._below.is_set():
-                self._below = trio.Event()
-            await self._below.wait()
+    async def room_for(self, encoded: Encoded) -> None:
+        """Wait while more than half of the limit waits, or `encoded` would pass the limit.
+
+        At once when nothing waits, or the outbox is closed.
+        """
+        while (
+            self.packets
+            and not self.closed
+            and (self._high or not self._fits(encoded, self.bytes, self.packets))
+        ):
+            if self._moved is None or self._moved.is_set():
+                self._moved = trio.Event()
+            await self._moved.wait()
 
     def close(self, *, keep: bool) -> None:
         """Accept nothing more; `keep` what waits for the transport, or free it at once."""
         self.closed = True
         if not keep:
             self._queue = []
+            self._kept_first = []
             self.bytes = self.packets = 0
-        if self._below is not None:
-            self._below.set()
+            self._since = None
+        if self._moved is not None:
+            self._moved.set()

@@ -15,9 +15,8 @@ from typing import Any, assert_never
 
 from actors import Actor, ActorGone
 
-from .encoded import Batch
 from .errors import SocketDisconnected
-from .fanout import fan_out
+from .fanout import fan_out, fan_out_together
 from .messages import (
     BeginJoin,
     Delivery,
@@ -123,7 +122,7 @@ class RoomActor(Actor[RoomMessage]):
         while lane:
             first = lane[0]
             together = 1
-            if first.sender is None and not first.volatile:
+            if _is_plain(first):
                 while together < len(lane) and _is_plain(lane[together]):
                     together += 1
             if together == 1:
@@ -133,8 +132,9 @@ class RoomActor(Actor[RoomMessage]):
                     )
                 )
             else:
-                delivery = fan_out(Batch([each.encoded for each in lane[:together]]), self.members)
-                for each in lane[:together]:
+                events = [each.encoded for each in lane[:together]]
+                deliveries = fan_out_together(events, self.members)
+                for each, delivery in zip(lane, deliveries, strict=False):
                     each.reply.send(delivery)
             lane = lane[together:]
 
@@ -160,4 +160,4 @@ class RoomActor(Actor[RoomMessage]):
 
 
 def _is_plain(publish: Publish) -> bool:
-    return publish.sender is None and not publish.volatile
+    return publish.sender is None and not publish.volatile and not publish.encoded.kept

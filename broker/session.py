@@ -8,6 +8,7 @@ sync, so whoever finds that a session must end can end it, even in the middle of
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -16,14 +17,16 @@ import trio
 
 from protocol import ProtocolError, engineio
 
-from .encoded import CLOSE, NOOP, PING, Encoded, encoded_message
+from .encoded import CLOSE, NOOP, PING, Kept, encoded_message
 from .handshake import Handshake
 from .heartbeat import Heartbeat
 from .options import EngineOptions
 from .outbox import Flusher, Outbox
 from .polling import PollingTransport
+from .pressure import Pressure
 from .reasons import DisconnectReason
-from .timers import Timer, Timers
+from .statistics import Tally
+from .timers import Timers
 from .websocket import WebSocketTransport
 
 logger = logging.getLogger("atrio.session")
@@ -40,6 +43,8 @@ _SENDS_THE_REST = frozenset(
 )
 # The client does not read, so there is no use in a goodbye.
 _ABORTS = frozenset({DisconnectReason.PING_TIMEOUT, DisconnectReason.SLOW_CLIENT})
+# A client whose inbox is full time and again is worth a line so often.
+_PAUSE_LOG_INTERVAL = 60.0
 
 
 class Receiver(Protocol):
@@ -47,6 +52,12 @@ class Receiver(Protocol):
 
     def receive(self, message: str | bytes) -> None:
         """Handle one message; it may close the session."""
+
+    def slow(self) -> None:
+        """Hear that more than half of what may wait for the client waits, and before a policy acts.
+
+        What is to be done starts in the session's nursery.
+        """
 
     def ended(self, reason: DisconnectReason) -> None:
         """The session ends; called once. What is pushed now is the last that can be.
@@ -66,14 +77,6 @@ class Witness(Protocol):
 
     def paused(self) -> None:
         """Hear that nothing more is read of the client, until its handlers have caught up."""
-
-
-@attrs.define
-class Tally:
-    """What is counted over a life."""
-
-    dropped: int = 0
-    slow_disconnects: int = 0
 
 
 @attrs.frozen
@@ -105,7 +108,8 @@ class Session:
     """One Engine.IO session.
 
     `id` is its sid, `handshake` the request that opened it, `reason` why it ended (None: it has
-    not), `nursery` where its tasks live, `witness` who watches it (None: nobody).
+    not), `nursery` where its tasks live, `witness` who watches it (None: nobody), `pressure` what
+    becomes of a full outbox.
     """
 
     nursery: trio.Nursery
@@ -122,7 +126,15 @@ class Session:
         self.handshake = handshake
         self.services = services
         self.reason: DisconnectReason | None = None
-        self.outbox = Outbox(services.options, services.flusher, self)
+        self.pressure = Pressure(
+            sid,
+            services.options,
+            services.timers,
+            services.tally,
+            warn=self._warn,
+            end=lambda: self.close(DisconnectReason.SLOW_CLIENT),
+        )
+        self.outbox = Outbox(services.options, services.flusher, self.pressure)
         self.transport: PollingTransport | WebSocketTransport | None = None
         self.witness: Witness | None = None
         self._options = services.options
@@ -134,9 +146,9 @@ class Session:
         self._heartbeat = Heartbeat(
             services.options, services.timers, self._ping, self._silent, self._is_read
         )
-        self._slow: Timer | None = None
         self._full: set[int] = set()  # inboxes that are full: then nothing is read
         self._readable: trio.Event | None = None
+        self._pause_logged = -math.inf
 
     # Its life.
 
@@ -154,6 +166,7 @@ class Session:
                     await carry()
                 except* trio.Cancelled:  # alone, or out of the nursery of a websocket
                     self.close(DisconnectReason.SERVER_SHUTDOWN)
+                    self.outbox.close(keep=False)
                     raise
                 finally:
                     self.close(DisconnectReason.TRANSPORT_CLOSE)
@@ -183,7 +196,7 @@ class Session:
             ping_timeout=options.ping_timeout,
             max_payload=options.max_http_buffer_size,
         )
-        self.outbox.push_control(Encoded(str(engineio.encode(packet)).encode()))
+        self.outbox.push_control(Kept(str(engineio.encode(packet)).encode()))
         self.outbox.flush()
         self._heartbeat.rest()
         self._receiver = self._make_receiver(self)
@@ -196,8 +209,7 @@ class Session:
         self.services.sessions.pop(self.id, None)
         logger.debug("session %s ends: %s", self.id, reason)
         self._heartbeat.stop()
-        if self._slow is not None:
-            self._slow.cancel()
+        self.pressure.stop()
         if self._receiver is not None:
             self._receiver.ended(reason)
         self.outbox.close(keep=reason in _SENDS_THE_REST)
@@ -207,6 +219,19 @@ class Session:
             self._probe.close(abort=True)
         self._leave_transport(reason)
         self._over.set()
+
+    def websocket_ended(self, *, kept_rules: bool) -> None:
+        """End, as the websocket that carries it has; `kept_rules`: whether its client has."""
+        if isinstance(self.transport, WebSocketTransport) and self.transport.too_large:
+            logger.warning(
+                "session %s ends: its client sent more than max_http_buffer_size=%d bytes",
+                self.id,
+                self._options.max_http_buffer_size,
+            )
+        self.close(
+            DisconnectReason.TRANSPORT_CLOSE if kept_rules else DisconnectReason.TRANSPORT_ERROR
+        )
+        self.outbox.close(keep=False)  # who keeps a socket keeps nothing of what was not read
 
     def _leave_transport(self, reason: DisconnectReason) -> None:
         match self.transport:
@@ -263,8 +288,21 @@ class Session:
         self._full.add(id(inbox))
         if self._readable is None and self.reason is None:
             self._readable = trio.Event()
+            self._log_pause()
             if self.witness is not None:
                 self.witness.paused()
+
+    def _log_pause(self) -> None:
+        now = trio.current_time()
+        if now - self._pause_logged >= _PAUSE_LOG_INTERVAL:
+            self._pause_logged = now
+            logger.info(
+                "session %s is not read until its handlers have caught up: its inbox has reached "
+                "max_inbox_packets=%d or max_inbox_bytes=%d",
+                self.id,
+                self._options.max_inbox_packets,
+                self._options.max_inbox_bytes,
+            )
 
     def resume(self, inbox: object) -> None:
         """Read again. While we did not, the client's silence was not its fault."""
@@ -291,40 +329,17 @@ class Session:
         """Send one Engine.IO message; waits while much waits already. Ignored after the end."""
         encoded = encoded_message(message)
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self.outbox.below_mark()
+        await self.outbox.room_for(encoded)
         self.outbox.push(encoded)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def outbox_full(self) -> None:
-        """End: the client does not take what is sent to it."""
-        logger.warning(
-            "session %s is disconnected as a slow client: its outbox passed max_outbox_bytes=%d "
-            "or max_outbox_packets=%d",
-            self.id,
-            self._options.max_outbox_bytes,
-            self._options.max_outbox_packets,
-        )
-        self._end_as_slow()
+        """End: too much waits for the client to be let in."""
+        self.pressure.end_full("what waits until it is let in")
 
-    def outbox_high(self, *, high: bool) -> None:
-        """Start or stop the time for which an outbox may be half full."""
-        if self._slow is not None:
-            self._slow.cancel()
-        if high:
-            self._slow = self.services.timers.after(self._options.slow_timeout, self._too_slow)
-
-    def _too_slow(self) -> None:
-        logger.warning(
-            "session %s is disconnected as a slow client: its outbox was more than half full for "
-            "slow_timeout=%g s",
-            self.id,
-            self._options.slow_timeout,
-        )
-        self._end_as_slow()
-
-    def _end_as_slow(self) -> None:
-        self.services.tally.slow_disconnects += 1
-        self.close(DisconnectReason.SLOW_CLIENT)
+    def _warn(self) -> None:
+        if self._receiver is not None:
+            self._receiver.slow()
 
     # Its heartbeat.
 
@@ -332,6 +347,9 @@ class Session:
         self.outbox.push_control(PING)
 
     def _silent(self) -> None:
+        logger.info(
+            "session %s ends: no pong within ping_timeout=%g s", self.id, self._options.ping_timeout
+        )
         self.close(DisconnectReason.PING_TIMEOUT)
 
     def _is_read(self) -> bool:

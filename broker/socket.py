@@ -34,6 +34,7 @@ from .room_host import RoomHost
 from .session import Session
 from .socket_events import SocketEvents
 from .socket_nursery import SocketNursery
+from .statistics import SocketStatistics
 from .target import Target, Targets, checked_room
 
 logger = logging.getLogger("atrio.socket")
@@ -102,6 +103,23 @@ class Socket(Targets, Registry):
     def writable(self) -> bool:
         """Whether what is emitted now would be written at once, as far as is known."""
         return self._session.outbox.writable and not self._gate.keeps
+
+    def statistics(self) -> SocketStatistics:
+        """Return what waits for it, and what of it waits; cheap enough for every event.
+
+        Its connection has one outbox for all its namespaces.
+        """
+        outbox = self._session.outbox
+        return SocketStatistics(
+            outbox_bytes=outbox.bytes,
+            outbox_packets=outbox.packets,
+            outbox_age=outbox.age,
+            slow=outbox.high,
+            inbox_events=self.events.waiting,
+            inbox_bytes=self.events.waiting_bytes,
+            pending_acks=len(self.acks),
+            dropped=self._session.pressure.dropped,
+        )
 
     @property
     def nursery(self) -> SocketNursery:
@@ -173,37 +191,52 @@ class Socket(Targets, Registry):
     async def emit(self, event: str, *args: Any) -> None:
         """Send an event to this client. Once it has gone, nothing happens.
 
-        Waits while more than half of its outbox's limit waits to be read. Raises TypeError or
-        ValueError for what cannot be sent.
+        Waits while more than half of its outbox's limit waits to be read, or it does not fit.
+        Raises TypeError or ValueError for what cannot be sent.
         """
         encoded = self._encoded(event, args)
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._session.outbox.below_mark()
+        await self._session.outbox.room_for(encoded)
         self._send(encoded)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def emit_nowait(self, event: str, *args: Any) -> None:
-        """Send an event without ever waiting: an outbox that is full ends the connection."""
+        """Send an event without ever waiting: a full outbox does as the option `overflow` says."""
         self._send(self._encoded(event, args))
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event and return what the client acknowledges it with.
 
         None for no values, the value, or a tuple of several. Raises trio.TooSlowError after
-        `timeout` seconds (None: the option `ack_timeout`), `SocketDisconnected` when it goes.
+        `timeout` seconds (None: the option `ack_timeout`), or at once when the client is not read
+        since an inbox of it is full: the ack could not come. `SocketDisconnected` when it goes.
         """
-        if self.gone:
-            raise SocketDisconnected(self.id)
+        self._check_answerable()
         id_ = self.acks.next_id()
         encoded = self._encoded(event, args, id_)
-        with trio.fail_after(self.namespace.options.ack_timeout if timeout is None else timeout):
+        limit = self.namespace.options.ack_timeout if timeout is None else timeout
+        with trio.move_on_after(limit):
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._session.outbox.below_mark()
-            if self.gone:
-                raise SocketDisconnected(self.id)
+            await self._session.outbox.room_for(encoded)
+            self._check_answerable()
             with self.acks.awaited(id_) as reply:
                 self._send(encoded)
                 return value_of(await reply.wait())
+        name = "ack_timeout" if timeout is None else "timeout"
+        raise trio.TooSlowError(f"no ack of {event!r} from socket {self.id} in {name}={limit:g} s")
+
+    def _check_answerable(self) -> None:
+        """Raise when no ack can come."""
+        if self.gone:
+            raise SocketDisconnected(self.id)
+        if self._session.is_paused:
+            options = self.namespace.options
+            raise trio.TooSlowError(
+                f"no ack can come from socket {self.id}: its client is not read until its handlers "
+                f"have caught up, an inbox of it has reached max_inbox_packets="
+                f"{options.max_inbox_packets} or max_inbox_bytes={options.max_inbox_bytes}; await "
+                "acks in socket.nursery, or set a higher limit"
+            )
 
     def _send(self, encoded: Encoded) -> None:
         """Push what is for this client alone; what an `on_join` sends comes before its room's."""
@@ -279,8 +312,15 @@ class Socket(Targets, Registry):
         """Handle the last events, run the hooks, leave the rooms: all of it, exactly once."""
         options = self.namespace.options
         try:
-            with trio.move_on_after(options.handler_grace):
+            with trio.move_on_after(options.handler_grace) as scope:
                 await self.events.finished()
+            if scope.cancelled_caught:
+                logger.info(
+                    "%s: what socket %s has left to handle is cancelled after handler_grace=%g s",
+                    self.namespace,
+                    self.id,
+                    options.handler_grace,
+                )
         finally:
             self.events.cancel()
             deadline = trio.current_time() + options.disconnect_timeout
@@ -310,6 +350,10 @@ class Socket(Targets, Registry):
         self._forgotten = True
 
     # For those who connect it, and let it into rooms.
+
+    def missed(self) -> None:
+        """Count a volatile event that did not go to it."""
+        self._session.pressure.lost(1)
 
     def admitted(self) -> None:
         """Be connected: called in the namespace's turn."""

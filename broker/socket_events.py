@@ -17,7 +17,7 @@ from protocol.socketio import Packet, PacketType
 from .dispatch import Call, ack_error, ack_values, answer_of
 from .encoded import Encoded, encoded_packet
 from .errors import EventError, SocketDisconnected, unwrapped
-from .handlers import Handlers
+from .handlers import Handler, Handlers
 from .home import Home
 from .inbox import Inbox
 from .session import Session
@@ -47,6 +47,7 @@ class SocketEvents:
         self._inbox: Inbox[Packet] = Inbox(self._options, session)
         self._open = False  # whether the connection hooks have finished
         self._scope: trio.CancelScope | None = None  # of the task, while there is one
+        self._slow: list[trio.CancelScope] = []  # of the tasks that hear of a slow client
         self._idle = trio.Event()
 
     def put(self, packet: Packet, size: int) -> None:
@@ -89,19 +90,30 @@ class SocketEvents:
 
     async def finished(self) -> None:
         """Wait until nothing is being handled."""
-        while self._scope is not None:
+        while self._scope is not None or self._slow:
             self._idle = trio.Event()
             await self._idle.wait()
 
     def drop(self) -> None:
         """Forget what waits; count it."""
-        self._session.services.tally.dropped += self._inbox.clear()
+        self._session.pressure.lost(self._inbox.clear())
 
     def cancel(self) -> None:
         """Cancel what is being handled, and forget what waits."""
         self.drop()
-        if self._scope is not None:
-            self._scope.cancel()
+        for scope in (self._scope, *self._slow):
+            if scope is not None:
+                scope.cancel()
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return len(self._inbox)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes they were on the wire."""
+        return self._inbox.bytes
 
     # One event.
 
@@ -160,12 +172,15 @@ class SocketEvents:
     async def run_hooks(self, name: str, *args: object) -> None:
         """Run all hooks of a name, one after the other; an exception in one stops no other."""
         for call in self._hooks(name):
-            try:
-                await call.handler.function(*call.lead, *args)
-            except Exception as raised:  # noqa: BLE001 - whatever it is, it is reported
-                error = unwrapped(raised)
-                if not (isinstance(error, SocketDisconnected) and self._socket.gone):
-                    await self.report(error, name)
+            await self._run_hook(call, name, *args)
+
+    async def _run_hook(self, call: Call, name: str, *args: object) -> None:
+        try:
+            await call.handler.function(*call.lead, *args)
+        except Exception as raised:  # noqa: BLE001 - whatever it is, it is reported
+            error = unwrapped(raised)
+            if not (isinstance(error, SocketDisconnected) and self._socket.gone):
+                await self.report(error, name)
 
     def _hooks(self, name: str) -> Iterable[Call]:
         # Lists may grow while hooks run: a connection hook registers others.
@@ -173,6 +188,21 @@ class SocketEvents:
             *(Call(hook, (self._socket,)) for hook in self._home.handlers.of_hook(name)),
             *(Call(hook) for hook in self._socket.handlers.of_hook(name)),
         ]
+
+    def tell_slow(self) -> None:
+        """Tell who wants to hear it that the client reads too little, each in a task of its own."""
+        for handler in self._home.handlers.slow:
+            scope = trio.CancelScope()
+            self._slow.append(scope)
+            self._session.nursery.start_soon(self._run_slow, handler, scope, name="slow")
+
+    async def _run_slow(self, handler: Handler, scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                await self._run_hook(Call(handler, (self._socket,)), "slow")
+        finally:
+            self._slow.remove(scope)
+            self._idle.set()
 
     async def report(self, error: Exception, event: str | None) -> None:
         """Log an exception of a user's code, and give it to the `error` hooks."""

@@ -12,8 +12,9 @@ class Statistics:
 
     `tasks`: trio tasks of the broker. `memberships`: pairs of socket and room. `pending_acks`: acks
     the server waits for. `mailbox_messages`: unread messages of rooms and namespaces.
-    `outbox_bytes`, `outbox_packets`: what waits for clients to read. `dropped`: volatile events
-    that were not sent, and events of clients that were not handled.
+    `outbox_bytes`, `outbox_packets`: what waits for clients to read. `dropped`: events that the
+    option `overflow` dropped, volatile events that were not sent, and events of clients that were
+    not handled.
     """
 
     connections: int = 0
@@ -26,6 +27,40 @@ class Statistics:
     mailbox_messages: int = 0
     outbox_bytes: int = 0
     outbox_packets: int = 0
+    dropped: int = 0
+    slow_disconnects: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class SocketStatistics:
+    """What there is now of one socket.
+
+    The outbox is the connection's: its namespaces share it, and `outbox_…`, `slow` and `dropped`
+    are the same for all the sockets of one client.
+
+    `outbox_bytes`, `outbox_packets`: what waits for the client to read. `outbox_age`: for how many
+    seconds none of that has moved, since the client last took something, or since it was first
+    tried to write (within `flush_delay` of the emit); 0.0 when nothing waits. It is not the age of
+    the oldest event: that may be greater, while the client takes a little now and then.
+    `slow`: more than half of what may wait does. `inbox_events`, `inbox_bytes`: what its handlers
+    have not taken yet. `pending_acks`: acks the server waits for. `dropped`: as in `Statistics`,
+    since the client came.
+    """
+
+    outbox_bytes: int
+    outbox_packets: int
+    outbox_age: float
+    slow: bool
+    inbox_events: int
+    inbox_bytes: int
+    pending_acks: int
+    dropped: int
+
+
+@attrs.define
+class Tally:
+    """What is counted over a life."""
+
     dropped: int = 0
     slow_disconnects: int = 0
 

@@ -33,7 +33,7 @@ import trio_websocket
 from protocol import engineio
 from protocol.socketio import Decoder, Packet, encode
 
-from .encoded import Encoded
+from .encoded import Kept
 from .errors import SocketDisconnected
 from .session import Session
 
@@ -236,7 +236,7 @@ class Line:
             return
         self._marks += 1
         mark = self._marks
-        session.outbox.push_control(Encoded(b"6%d" % mark))  # nothing happens when it has ended
+        session.outbox.push_control(Kept(b"6%d" % mark))  # nothing happens when it has ended
         while not (self._marked >= mark or self.over):
             await self.changes.park()
 

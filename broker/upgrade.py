@@ -9,15 +9,18 @@ Until `5` the session goes on polling, and outlives a probe that fails or takes 
 
 from __future__ import annotations
 
+import logging
+
 import trio
 
 from protocol import ProtocolError, engineio
 
 from .options import EngineOptions
 from .polling import PollingTransport
-from .reasons import DisconnectReason
 from .session import Session
 from .websocket import WebSocketTransport
+
+logger = logging.getLogger("atrio.session")
 
 
 class Upgrade:
@@ -44,9 +47,7 @@ class Upgrade:
                 session.probed_by(None)
                 self._polling.probe(probing=False)
         if self._done:
-            session.close(
-                DisconnectReason.TRANSPORT_CLOSE if kept_rules else DisconnectReason.TRANSPORT_ERROR
-            )
+            session.websocket_ended(kept_rules=kept_rules)
 
     def _receive(self, message: str | bytes) -> trio.Event | None:
         if self._done:
@@ -71,4 +72,9 @@ class Upgrade:
 
     def _give_up(self) -> None:
         if not self._done:
+            logger.info(
+                "session %s goes on polling: its upgrade took longer than upgrade_timeout=%g s",
+                self._session.id,
+                self._session.services.options.upgrade_timeout,
+            )
             self._websocket.close()

@@ -8,6 +8,7 @@ a message that trio-websocket assembles is handled before the frames behind it a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -19,6 +20,8 @@ from protocol.websocket import FrameSplitter, Passed, text_frame
 from .options import EngineOptions, TransportName
 from .outbox import Outbox
 from .wire import Wire
+
+logger = logging.getLogger("atrio.session")
 
 _READ_SIZE = 65536
 
@@ -32,6 +35,8 @@ Receive: TypeAlias = Callable[[str | bytes], trio.Event | None]
 
 class WebSocketTransport(trio.abc.Stream):
     """One websocket connection of one client, from its upgrade request to its end.
+
+    `too_large`: whether it ends because its client sent more than `max_http_buffer_size` at once.
 
     `name`, `writable`, `flush` and `close` are what a session needs of a transport;
     `receive_some`, `send_all` and `aclose` are for trio-websocket.
@@ -50,6 +55,7 @@ class WebSocketTransport(trio.abc.Stream):
         self._opened = trio.Event()
         self._owed = 0  # messages that trio-websocket owes us: nothing overtakes them
         self._paid = trio.Event()
+        self.too_large = False
         self._closing = trio.CancelScope()
         self._aborted = False
         self._wire: Wire | None = None
@@ -73,9 +79,7 @@ class WebSocketTransport(trio.abc.Stream):
                 self._receive = lambda _message: None
                 self._settle_debts()
                 if websocket is not None and not self._aborted:
-                    with trio.move_on_after(self._options.grace):
-                        await self._wire.drained()
-                        await websocket.aclose()
+                    await self._say_goodbye(websocket, self._wire)
                 nursery.cancel_scope.cancel()
             finally:
                 # The nursery to write in ends, and it ends before this task goes on behind it.
@@ -89,14 +93,27 @@ class WebSocketTransport(trio.abc.Stream):
         )
         return await request.accept()
 
+    async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection, wire: Wire) -> None:
+        with trio.move_on_after(self._options.grace) as scope:
+            await wire.drained()
+            await websocket.aclose()
+        if scope.cancelled_caught:
+            logger.info("a websocket is cut: no goodbye within grace=%g s", self._options.grace)
+
     async def _receive_owed(self, websocket: trio_websocket.WebSocketConnection) -> None:
         """Handle what trio-websocket assembles, until the connection ends."""
         while True:
             try:
                 message = await websocket.get_message()
-            except trio_websocket.ConnectionClosed:
+            except trio_websocket.ConnectionClosed as closed:
+                # The client may close with this code, too, if it is we who sent too much.
+                self.too_large = closed.reason == trio_websocket.CloseReason(
+                    _TOO_LARGE,
+                    f"Exceeded maximum message size: {self._options.max_http_buffer_size} bytes",
+                )
                 return
             if isinstance(message, str) and self._is_too_large(message):
+                self.too_large = True
                 await websocket.aclose(_TOO_LARGE)
                 return
             await self._deliver(message)

@@ -17,6 +17,10 @@ import trio
 
 from .outbox import Outbox
 
+# What one write may take: far more than a socket takes at once, and still little of a full outbox,
+# for what has been taken can no longer be dropped.
+_MOST = 262_144
+
 _CAN_WRITE_RAW = os.name == "posix"  # elsewhere a socket is no file
 
 
@@ -94,7 +98,7 @@ class Wire:
             return self._control.popleft()
         if self.outbox is None or self.outbox.empty:
             return None
-        events = self.outbox.take()
+        events = self.outbox.take(_MOST)
         if len(events) == 1:
             return _Chunk(events[0].wire, events[0].packets)
         return _Chunk(

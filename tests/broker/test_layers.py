@@ -49,6 +49,7 @@ BROKER = [
     "wire",
     "websocket",
     "polling",
+    "pressure",
     "session",
     "upgrade",
     "life",

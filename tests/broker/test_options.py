@@ -62,7 +62,7 @@ def test_sizes_are_positive_whole_numbers(name: str, bad: Any) -> None:
     [
         ("transports", ()),
         ("transports", ("webtransport",)),
-        ("overflow", "drop_oldest"),
+        ("overflow", "drop_all"),
         ("cors_allowed_origins", ("app.example",)),
         ("cors_allowed_origins", ("https://app.example/",)),
         ("trusted_proxies", ("10.0.0.1/8",)),

@@ -201,8 +201,8 @@ def late_flusher_writes_in_its_own_order() -> Iterator[None]:
     """Write what waits with the latest first, if it is more than two packets."""
     right = Outbox.take
 
-    def take(self: Outbox) -> list[Encoded]:
-        queue = right(self)
+    def take(self: Outbox, most: int | None = None) -> list[Encoded]:
+        queue = right(self, most)
         return queue if len(queue) < 3 else [*queue[:-2], queue[-1], queue[-2]]
 
     with replaced(Outbox, "take", take):
