@@ -1,43 +1,19 @@
-"""Clients that do not read, and clients that send too much: only they feel it."""
+"""Clients that do not read: only they feel it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-import trio.testing
+import trio_websocket
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, Socket, SocketDisconnected
 
-LOCKSTEP = trio.testing.lockstep_stream_pair
-
-
-def noting(broker: Broker) -> tuple[list[Socket], list[str]]:
-    sockets: list[Socket] = []
-    reasons: list[str] = []
-
-    @broker.on("connection")
-    async def connected(socket: Socket) -> None:
-        sockets.append(socket)
-
-    @broker.on("disconnect")
-    async def gone(socket: Socket, reason: str) -> None:
-        reasons.append(reason)
-
-    return sockets, reasons
-
-
-async def stall(sockets: list[Socket], waiting: int) -> None:
-    """Send until the client's queues take no more, and then so many events for the outbox."""
-    for _ in range(5):
-        await wait_all_tasks_blocked()
-        sockets[0].emit_nowait("fill")
-    await wait_all_tasks_blocked()
-    for _ in range(waiting):
-        sockets[0].emit_nowait("e")
+from .stalled import LOCKSTEP, noting, stall
 
 
 @pytest.mark.parametrize("options", [{"max_outbox_bytes": 5000}, {"max_outbox_packets": 40}])
@@ -161,65 +137,115 @@ async def test_who_waits_at_the_mark_is_woken_when_the_client_goes(
         await broker.close()
 
 
-async def test_a_full_inbox_stops_reading_that_client_alone_and_its_heart_does_not_end_it(
+async def test_a_handler_that_sends_100_mb_to_a_slow_reader_loses_nothing_and_stays_below_the_cap(
     wire: Callable[..., Any], autojump_clock: MockClock
 ) -> None:
-    broker = Broker(max_inbox_packets=4, ping_interval=5.0, ping_timeout=2.0)
-    _, reasons = noting(broker)
-    release = trio.Event()
-    handled: list[int] = []
+    broker = Broker(ping_interval=1000.0)
+    sockets, reasons = noting(broker)
+    block = b"x" * 100_000
+    most = 0
 
-    @broker.on("e")
-    async def handle(socket: Socket, number: int) -> None:
-        await release.wait()
-        handled.append(number)
-
-    @broker.on("echo")
-    async def echo(socket: Socket, text: str) -> str:
-        return text
-
-    async with broker, wire(broker) as client, broker.test_client() as other:
-        await client.enter()
-        for number in range(20):
-            await client.send(f'42["e",{number}]')
-        await trio.sleep(60)  # eight times as long as it may be silent
-        assert reasons == []
-        assert await other.call("echo", "x") == "x"
-        release.set()
-        await wait_all_tasks_blocked()
-        assert handled == list(range(20))
-        await trio.sleep(1)
-        assert reasons == []
-        # From now on its silence is its own fault.
-        await trio.sleep(10)
-        assert reasons == ["ping timeout"]
-
-
-async def test_an_inbox_is_bounded_in_bytes(wire: Callable[..., Any]) -> None:
-    broker = Broker(max_inbox_bytes=10_000)
-    release = trio.Event()
-    handled = 0
-
-    @broker.on("e")
-    async def handle(socket: Socket, blob: str) -> None:
-        nonlocal handled
-        await release.wait()
-        handled += 1
+    @broker.on("send")
+    async def send(socket: Socket) -> str:
+        nonlocal most
+        for number in range(1000):
+            await socket.emit("block", number, block)
+            most = max(most, socket.statistics().outbox_bytes)
+        return "done"
 
     async with broker, wire(broker, streams=LOCKSTEP) as client:
         await client.enter()
-        sent = 0
-
-        async def flood() -> None:
-            nonlocal sent
-            for _ in range(50):
-                await client.send('42["e","' + "x" * 5000 + '"]')
-                sent += 1
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(flood)
-            await wait_all_tasks_blocked()
-            assert sent < 8
-            release.set()
+        await client.send('421["send"]')
+        for number in range(1000):
+            await trio.sleep(0.1)
+            head = f'451-["block",{number},{{"_placeholder":true,"num":0}}]'
+            assert await client.get() == head
+            assert await client.get() == block
+        assert await client.get() == '431["done"]'
+        assert broker.options.max_outbox_bytes / 2 < most < broker.options.max_outbox_bytes
+        assert broker.statistics().dropped == 0
+        assert reasons == []
         await wait_all_tasks_blocked()
-        assert handled == 50
+        assert sockets[0].statistics().outbox_bytes == 0
+
+
+async def test_many_tasks_that_send_large_events_wait_for_each_other(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(max_outbox_bytes=1_000_000)
+    sockets, reasons = noting(broker)
+    block = b"x" * 700_000  # more than half: two of them never fit
+
+    async with (
+        broker,
+        wire(broker, streams=LOCKSTEP) as client,
+        trio.open_nursery() as nursery,
+    ):
+        await client.enter()
+        for _ in range(10):
+            nursery.start_soon(sockets[0].emit, "block", block)
+        for _ in range(10):
+            await wait_all_tasks_blocked()
+            assert broker.statistics().outbox_bytes <= 1_000_000
+            await client.get()
+            assert await client.get() == block
+        assert reasons == []
+
+
+async def test_a_flood_of_questions_is_not_answered_for_ever(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    """Neither acks nor refusals may grow without end, whatever the policy."""
+    for overflow in ("disconnect", "drop_oldest", "drop_newest"):
+        for question in ('421["echo"]', "40/nowhere,"):
+            broker = Broker(max_outbox_packets=40, overflow=overflow)
+            _, reasons = noting(broker)
+
+            @broker.on("echo")
+            async def echo(socket: Socket) -> None:
+                pass
+
+            async with broker, wire(broker, streams=LOCKSTEP) as client:
+                await client.enter()
+                with suppress(trio_websocket.ConnectionClosed):
+                    for _ in range(200):
+                        await client.send(question)
+                        await wait_all_tasks_blocked()
+                        assert broker.statistics().outbox_packets <= 60
+                assert reasons == ["slow client"], (overflow, question)
+
+
+@pytest.mark.parametrize("how", ["slow", "client", "server", "cancelled"])
+async def test_what_waits_is_freed_when_the_connection_ends(
+    how: str, wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(max_outbox_packets=40, grace=1.0)
+    sockets, reasons = noting(broker)
+    with trio.CancelScope() as scope:
+        async with broker, wire(broker, streams=LOCKSTEP) as client:
+            await client.enter()
+            await stall(sockets, 15)
+            assert sockets[0].statistics().outbox_packets >= 15
+            match how:
+                case "slow":
+                    sockets[0].emit_nowait("e")
+                    for _ in range(40):
+                        sockets[0].emit_nowait("e")
+                case "client":
+                    await client.send("1")
+                    await wait_all_tasks_blocked()
+                case "server":  # what was sent before may still go out, within the grace
+                    await sockets[0].disconnect(close=True)
+                    assert sockets[0].statistics().outbox_packets >= 15
+                    await trio.sleep(1.1)
+                case _:
+                    scope.cancel()
+            if how != "cancelled":
+                assert sockets[0].statistics().outbox_packets == 0
+                sockets[0].emit_nowait("e")
+                await sockets[0].emit("e")
+                assert sockets[0].statistics().outbox_bytes == 0
+    await trio.lowlevel.checkpoint()
+    assert len(reasons) == 1
+    assert sockets[0].statistics().outbox_packets == 0
+    assert not sockets[0]._session.outbox._queue
