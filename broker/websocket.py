@@ -26,6 +26,7 @@ logger = logging.getLogger("atrio.session")
 _READ_SIZE = 65536
 
 _CLOSE_FRAME = 0x8
+_NORMAL = 1000
 _TOO_LARGE = 1009
 _FAULTS = frozenset({1002, 1003, 1007, _TOO_LARGE})  # a client that broke the rules
 
@@ -85,7 +86,7 @@ class WebSocketTransport(trio.abc.Stream):
                 # The nursery to write in ends, and it ends before this task goes on behind it.
                 self._wire = None
         closed = None if websocket is None else websocket.closed
-        return closed is not None and closed.code not in _FAULTS
+        return closed is not None and closed.code not in _FAULTS and not self.too_large
 
     async def _handshake(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
         request = await trio_websocket.wrap_server_stream(
@@ -96,7 +97,7 @@ class WebSocketTransport(trio.abc.Stream):
     async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection, wire: Wire) -> None:
         with trio.move_on_after(self._options.grace) as scope:
             await wire.drained()
-            await websocket.aclose()
+            await websocket.aclose(_TOO_LARGE if self.too_large else _NORMAL)
         if scope.cancelled_caught:
             logger.info("a websocket is cut: no goodbye within grace=%g s", self._options.grace)
 
@@ -106,15 +107,10 @@ class WebSocketTransport(trio.abc.Stream):
             try:
                 message = await websocket.get_message()
             except trio_websocket.ConnectionClosed as closed:
-                # The client may close with this code, too, if it is we who sent too much.
-                self.too_large = closed.reason == trio_websocket.CloseReason(
-                    _TOO_LARGE,
-                    f"Exceeded maximum message size: {self._options.max_http_buffer_size} bytes",
-                )
+                self.too_large = self._found_too_large(closed.reason)
                 return
             if isinstance(message, str) and self._is_too_large(message):
                 self.too_large = True
-                await websocket.aclose(_TOO_LARGE)
                 return
             await self._deliver(message)
             self._owed -= 1
@@ -124,6 +120,12 @@ class WebSocketTransport(trio.abc.Stream):
         # trio-websocket counts characters, the limit is in bytes
         limit = self._options.max_http_buffer_size
         return len(message.encode()) > limit
+
+    def _found_too_large(self, reason: trio_websocket.CloseReason | None) -> bool:
+        # The client may close with this code, too: when what we sent is too large for it.
+        limit = self._options.max_http_buffer_size
+        text = f"Exceeded maximum message size: {limit} bytes"
+        return reason is not None and (reason.code, reason.reason) == (_TOO_LARGE, text)
 
     async def _deliver(self, message: str | bytes) -> None:
         wait = self._receive(message)
