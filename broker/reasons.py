@@ -52,7 +52,7 @@ class DisconnectReason(enum.StrEnum):
     CONNECT_TIMEOUT = ("connect timeout", "in no namespace for `connect_timeout`", True)
     SLOW_CLIENT = (
         "slow client",
-        "its outbox passed `max_outbox_…`, or was half full for `slow_timeout`",
+        "its outbox passed `max_outbox_…` (see `overflow`), or was half full for `slow_timeout`",
         True,
     )
     SERVER_ERROR = (
