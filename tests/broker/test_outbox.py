@@ -150,9 +150,9 @@ async def _check(overflow: Overflow, actions: list[tuple[str, object]]) -> None:
         assert sum(each.kept for each in [*out, *queued]) == len(kept)
         data = wired(each for each in [*chunk, *queued] if not each.kept)
         firm = wired(each for each in queued if each.kept)
-        for figures in (data, firm):
-            assert figures[0] <= MAX_BYTES
-            assert figures[1] <= MAX_PACKETS
+        for size, packets in ((data[0] - already, data[1]), firm):
+            assert size <= MAX_BYTES
+            assert packets <= MAX_PACKETS
         if overflow == "drop_newest":
             assert refused == owner.dropped
         # The mark.

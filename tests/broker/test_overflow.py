@@ -207,3 +207,24 @@ async def test_volatile_events_that_do_not_go_are_counted(
         assert await broker.volatile.emit("tick") == Delivery(0, 1)
         assert await sockets[0].volatile.emit("tick") == Delivery(0, 1)
         assert broker.statistics().dropped == sockets[0].statistics().dropped == 2
+
+
+async def test_what_is_being_written_is_little_of_a_full_outbox(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    """What has been taken cannot be dropped: the latest events would be, in its place."""
+    broker = Broker(overflow="drop_oldest", max_outbox_bytes=2_000_000)
+    sockets, _ = noting(broker)
+    block = "x" * 50_000
+    async with broker, wire(broker, streams=LOCKSTEP) as client:
+        await client.enter()
+        for number in range(100):
+            sockets[0].emit_nowait("e", number, block)
+            await wait_all_tasks_blocked()
+            assert sockets[0].statistics().outbox_bytes <= 2_000_000
+            if number == 40:
+                early = [str(await client.get()) for _ in range(5)]  # so more is taken
+        late = [int(each[7 : each.index(",", 7)]) for each in await heard_by(client)]
+        latest = 2_000_000 // 50_000 - 10
+        assert late[-latest:] == list(range(100 - latest, 100))
+        assert len(early) + len(late) + broker.statistics().dropped == 100
