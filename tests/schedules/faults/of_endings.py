@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import trio
+
+from broker.heartbeat import Heartbeat
 from broker.life import Life
 from broker.reasons import DisconnectReason
 from broker.session import Session
 from broker.socket import Socket
+from broker.socket_nursery import SocketNursery
 from broker.websocket import WebSocketTransport
 
 from .planting import replaced
@@ -63,4 +67,112 @@ def an_upgrade_forgets_what_waits() -> Iterator[None]:
         right(self, websocket)
 
     with replaced(Session, "upgrade", upgrade):
+        yield
+
+
+@contextmanager
+def a_second_cause_runs_the_hooks_again() -> Iterator[None]:
+    """End a socket that is just ending once more."""
+    right = Socket.finish
+
+    def finish(self: Socket, reason: DisconnectReason) -> None:
+        again = self.gone and not self._forgotten
+        right(self, reason)
+        if again:
+            self._session.nursery.start_soon(self._end, reason)
+
+    with replaced(Socket, "finish", finish):
+        yield
+
+
+@contextmanager
+def a_second_reason_overwrites_the_first() -> Iterator[None]:
+    """Tell the hooks the last reason there is, not the one for which the socket went."""
+    right_finish, right_hooks = Socket.finish, Socket._run_last_hooks
+    reasons: dict[Socket, DisconnectReason] = {}
+
+    def finish(self: Socket, reason: DisconnectReason) -> None:
+        reasons[self] = reason
+        right_finish(self, reason)
+
+    async def run_last_hooks(self: Socket, name: str, _: DisconnectReason, deadline: float) -> None:
+        await right_hooks(self, name, reasons[self], deadline)
+
+    with replaced(Socket, "finish", finish), replaced(Socket, "_run_last_hooks", run_last_hooks):
+        yield
+
+
+@contextmanager
+def rooms_are_left_first() -> Iterator[None]:
+    """Leave the rooms before the `disconnecting` hooks."""
+    right = Socket._end
+
+    async def end(self: Socket, reason: DisconnectReason) -> None:
+        await self.forget()
+        await right(self, reason)
+
+    with replaced(Socket, "_end", end):
+        yield
+
+
+@contextmanager
+def rooms_are_not_left() -> Iterator[None]:
+    """Let a socket go that stays in its rooms, and in its namespace."""
+
+    async def forget(self: Socket) -> None:
+        await trio.lowlevel.checkpoint()
+        self._forgotten = True
+
+    with replaced(Socket, "forget", forget):
+        yield
+
+
+@contextmanager
+def an_ending_can_be_cancelled_before_it_begins() -> Iterator[None]:
+    """Wait in the task of an ending before anything there is shielded."""
+    right = Socket._end
+
+    async def end(self: Socket, reason: DisconnectReason) -> None:
+        await trio.lowlevel.checkpoint()
+        await right(self, reason)
+
+    with replaced(Socket, "_end", end):
+        yield
+
+
+@contextmanager
+def the_heart_waits_from_the_ping_on() -> Iterator[None]:
+    """Count the timeout from when the ping is sent, by a timer of its own: it is late by then."""
+    right = Heartbeat._ask
+
+    def ask(self: Heartbeat) -> None:
+        self._deadline = trio.current_time() + self._timeout + 0.01
+        right(self)
+
+    with replaced(Heartbeat, "_ask", ask):
+        yield
+
+
+@contextmanager
+def tasks_of_a_socket_go_on() -> Iterator[None]:
+    """Refuse new tasks of a socket that has gone, and leave the others as they are."""
+
+    def cancel(self: SocketNursery) -> None:
+        self._cancelled = True
+
+    with replaced(SocketNursery, "cancel", cancel):
+        yield
+
+
+@contextmanager
+def a_closed_session_keeps_its_sockets() -> Iterator[None]:
+    """Forget to end the sockets of a session that a cancelled broker ends."""
+    right = Session.close
+
+    def close(self: Session, reason: DisconnectReason) -> None:
+        if reason is DisconnectReason.SERVER_SHUTDOWN:
+            self._receiver = None
+        right(self, reason)
+
+    with replaced(Session, "close", close):
         yield

@@ -72,7 +72,7 @@ class Ground:
                 listener = self.net.listen(HARBOUR)
                 await self.nursery.start(partial(self.broker.serve, listeners=[listener]))
                 await trio.sleep(0.001)
-                before, tasks = self._figures(), count_tasks(self.nursery)
+                before, tasks = self.figures(), self.count_tasks()
                 await storm()
                 await trio.sleep(patience)
                 self.take_census(before, tasks)
@@ -80,16 +80,21 @@ class Ground:
             self.check_empty()
         self.sim.expect_idle()
 
-    def _figures(self) -> Statistics:
+    def count_tasks(self) -> int:
+        """Return how many tasks serve."""
+        return count_tasks(self.nursery)
+
+    def figures(self) -> Statistics:
+        """Return the statistics, without those that only grow."""
         return attrs.evolve(self.broker.statistics(), dropped=0, slow_disconnects=0)
 
     def take_census(self, before: Statistics, tasks: int) -> None:
         """Check that nothing is left of anybody, while the broker runs."""
-        now = self._figures()
+        now = self.figures()
         children = len(self.broker._children)  # namespaces that came to be live as long as it
         now = attrs.evolve(now, namespaces=now.namespaces - children, tasks=now.tasks - children)
         self.hold(now == before, "the figures are as before", now)
-        left = count_tasks(self.nursery) - tasks - children
+        left = self.count_tasks() - tasks - children
         self.hold(not left, "no task is left", f"{left} more than before")
         life = self.broker._life
         assert life is not None
