@@ -22,6 +22,7 @@ try:
     from .namespace import Namespace
     from .options import Options
     from .reasons import DisconnectReason
+    from .received import ReceivedEvent
     from .room import Room
     from .room_ref import RoomRef
     from .server import Address
@@ -47,6 +48,7 @@ __all__ = [
     "JoinRefused",
     "Namespace",
     "Options",
+    "ReceivedEvent",
     "Room",
     "RoomRef",
     "Socket",

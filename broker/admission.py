@@ -44,7 +44,7 @@ async def admit(socket: Socket) -> Encoded | None:
             socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
             await socket.forget()
     if admitted:
-        await socket.events.open()
+        await socket.inbound.open()
     elif refused is not None:
         return _told(socket, refused)
     return None
@@ -99,6 +99,6 @@ async def _refusal_by(middleware: Handler, socket: Socket) -> ConnectError | Non
             middleware.name,
             socket.id,
         )
-        socket.events.tell_witness(error)
+        socket.hooks.tell_witness(error)
         return ConnectError("internal error")
     return None

@@ -155,6 +155,10 @@ class Broker(Server, Everybody):
         """Register what hears of slow clients in the namespace `/`; as `Namespace.on_slow`."""
         return self._main.on_slow(function)
 
+    def on_socket(self, function: F) -> F:
+        """Register a function for the whole life of a socket of `/`; as `Namespace.on_socket`."""
+        return self._main.on_socket(function)
+
     @property
     def sockets(self) -> Mapping[str, Socket]:
         """The connected sockets of the namespace `/`; as `Namespace.sockets`."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias, TypeVar, overload
 
 import attrs
@@ -87,6 +88,8 @@ class Handlers:
         self._events: dict[str, list[Handler]] = {}
         self._middleware: list[Handler] = []
         self._slow: list[Handler] = []
+        self._companions: list[Handler] = []
+        self._claims: Counter[str] = Counter()  # loops by event
 
     def of_event(self, event: str) -> list[Handler]:
         """Return the handlers of a client's event, in order."""
@@ -110,10 +113,18 @@ class Handlers:
         inherited = [] if self._inherited is None else self._inherited.slow
         return [*inherited, *self._slow]
 
+    @property
+    def companions(self) -> list[Handler]:
+        """The functions for the whole life of a socket, in order."""
+        inherited = [] if self._inherited is None else self._inherited.companions
+        return [*inherited, *self._companions]
+
     def add(self, event: str, function: AsyncFunction) -> None:
-        """Register `function`; raises TypeError or ValueError for what can never be called."""
-        if not isinstance(event, str) or not event:
-            raise TypeError(f"expected an event's name, saw {event!r}")
+        """Register `function`; raises TypeError or ValueError for what can never be called.
+
+        Raises RuntimeError when a loop takes these events.
+        """
+        check_name(event)
         handler = Handler.of(function)
         hook = self._hook(event)
         if hook is not None:
@@ -124,9 +135,14 @@ class Handlers:
                     f"{handler.name} does not take that"
                 )
             self._hooks.setdefault(hook, []).append(handler)
-        elif event in RESERVED_EVENTS:
-            raise ValueError(f"{event!r} is reserved: no client can send it")
         else:
+            check_receivable(event)
+            if self._claims[event]:
+                raise RuntimeError(
+                    f"a loop over events({event!r}) takes these events now: an event has either "
+                    f"on({event!r}) or a loop, so register the handler before sockets connect, or "
+                    "take the name out of the loop"
+                )
             self._events.setdefault(event, []).append(handler)
 
     def _hook(self, event: str) -> str | None:
@@ -148,6 +164,40 @@ class Handlers:
         if not handler.takes(1):
             raise TypeError(f"on_slow's handlers are called with (socket); {handler.name} is not")
         self._slow.append(handler)
+
+    def add_companion(self, function: AsyncFunction) -> None:
+        """Register a function for the whole life of a socket, which is called with (socket)."""
+        handler = Handler.of(function)
+        if not handler.takes(1):
+            raise TypeError(
+                f"`on_socket` functions are called with (socket); {handler.name} is not"
+            )
+        self._companions.append(handler)
+
+    def claim(self, events: Iterable[str]) -> None:
+        """Have no handlers of these, which a loop takes, until `release`."""
+        self._claims.update(events)
+        if self._inherited is not None:
+            self._inherited.claim(events)
+
+    def release(self, events: Iterable[str]) -> None:
+        """Undo a `claim`."""
+        self._claims.subtract(events)
+        if self._inherited is not None:
+            self._inherited.release(events)
+
+
+def check_name(event: str) -> None:
+    """Raise TypeError for what is no event's name."""
+    if not isinstance(event, str) or not event:
+        raise TypeError(f"expected an event's name, saw {event!r}")
+
+
+def check_receivable(event: str) -> None:
+    """Raise TypeError or ValueError for what no client can send."""
+    check_name(event)
+    if event in RESERVED_EVENTS:
+        raise ValueError(f"{event!r} is reserved: no client can send it")
 
 
 class Registry:

@@ -46,6 +46,11 @@ class Inbox(Generic[T]):
             self._paused = True
             self._reader.pause(self)
 
+    @property
+    def oldest(self) -> T:
+        """The item that `take` would take; raises IndexError when there is none."""
+        return self._items[0][0]
+
     def take(self) -> T:
         """Take the oldest item; raises IndexError when there is none."""
         item, size = self._items.popleft()

@@ -85,7 +85,7 @@ class Multiplexer:
         """Tell the sockets' namespaces that the client reads too little."""
         for socket in self._sockets.values():
             if socket.connected:
-                socket.events.tell_slow()
+                socket.hooks.tell_slow()
 
     def ended(self, reason: DisconnectReason) -> None:
         """Let all sockets go."""
@@ -109,7 +109,7 @@ class Multiplexer:
             return
         match packet.type:
             case PacketType.EVENT:
-                socket.events.put(packet, size)
+                socket.inbound.put(packet, size)
             case PacketType.ACK:
                 if packet.id is not None:
                     socket.acks.answer(packet.id, packet.data)
@@ -166,7 +166,7 @@ class Multiplexer:
             return
         socket = self._make_socket(namespace, auth)
         while search.early:
-            socket.events.put(*search.early.take())
+            socket.inbound.put(*search.early.take())
         await self._let_in(socket)
 
     async def _let_in(self, socket: Socket) -> None:

@@ -59,6 +59,17 @@ class NamespaceRegistry(Registry):
         self.handlers.on_slow(function)
         return function
 
+    def on_socket(self, function: F) -> F:
+        """Register a function for the whole life of a socket: `async def life(socket)`.
+
+        It starts when the `connection` hooks have finished, in a task of its own, and is cancelled
+        when the client goes, as tasks of `socket.nursery` are. An exception in it goes to the
+        `error` hook and ends that socket; when it returns, nothing else ends. It loops over
+        `socket.events()`. Raises TypeError for what is not async or takes no socket.
+        """
+        self.handlers.add_companion(function)
+        return function
+
 
 class Namespace(Home, NamespaceRegistry):
     """One namespace: its handlers, and a target that reaches all its sockets."""

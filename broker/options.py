@@ -180,7 +180,8 @@ class Options(EngineOptions):
     """The URL path of the endpoint: where every client looks by default."""
 
     connect_timeout: float = attrs.field(default=45.0, validator=_seconds)
-    """How long a connection may be in no namespace. Node's value."""
+    """How long a connection may be in no namespace, and an event waits for a loop to begin. Node's
+    value."""
 
     middleware_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long a namespace's middleware may take for one client, and `of(check)` for a name."""

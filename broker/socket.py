@@ -2,8 +2,7 @@
 
 Its states: connecting (in middleware; what is emitted to it waits for the CONNECT packet, which is
 the first of a namespace), connected, gone. It goes once, for one reason, in `finish`, which is
-sync. What follows has its own task, `_end`: the last events are handled, then the hooks run and the
-rooms are left, whatever is cancelled meanwhile.
+sync. What follows is in `ending`.
 """
 
 from __future__ import annotations
@@ -21,12 +20,15 @@ from protocol.socketio import Packet, PacketType
 
 from .acks import Acks, value_of
 from .encoded import Encoded, encoded_packet
+from .ending import end
 from .errors import SocketDisconnected, unwrapped
 from .events import encoded_event
 from .gate import Gate
 from .handlers import Handlers, Registry
 from .handshake import Handshake
 from .home import Home
+from .hooks import Hooks
+from .loops import Loop
 from .messages import Audience, Doubt, Join, RoomMessage
 from .options import TransportName
 from .reasons import DisconnectReason
@@ -71,7 +73,8 @@ class Socket(Targets, Registry):
         self.room_actors: dict[str, Actor[RoomMessage]] = {}
         self._gate = Gate(namespace.options, session.outbox_full)
         self.push: Callable[[Encoded], bool] = self._gate.push
-        self.events = SocketEvents(self, session)
+        self.hooks = Hooks(self, session)
+        self.inbound = SocketEvents(self, session, self.hooks)
         self.scope = trio.CancelScope()
         """Cancelled when it goes: for what happens before it is connected."""
         self._session = session
@@ -115,8 +118,8 @@ class Socket(Targets, Registry):
             outbox_packets=outbox.packets,
             outbox_age=outbox.age,
             slow=outbox.high,
-            inbox_events=self.events.waiting,
-            inbox_bytes=self.events.waiting_bytes,
+            inbox_events=self.inbound.count,
+            inbox_bytes=self.inbound.bytes,
             pending_acks=len(self.acks),
             dropped=self._session.pressure.dropped,
         )
@@ -136,7 +139,7 @@ class Socket(Targets, Registry):
     async def _task_failed(self, error: Exception) -> None:
         if self.gone and isinstance(unwrapped(error), SocketDisconnected):
             return
-        await self.events.report(error, None)
+        await self.hooks.report(error, None)
         self.dismiss(DisconnectReason.SERVER_ERROR)
 
     # Rooms.
@@ -251,6 +254,32 @@ class Socket(Targets, Registry):
         limit = self.namespace.event_limit
         return encoded_event(self.namespace.name, event, args, limit=limit, id_=id_)
 
+    # Events from it.
+
+    def events(self, *names: str) -> Loop:
+        """Loop over the client's events: `async for event, *args in socket.events():`.
+
+        With names, over these; without, over all that have no handler of `on`. It yields
+        `ReceivedEvent`s, in the order they came. From this call on the events are the loop's, until
+        it is left and nothing refers to it, or `aclose` ends it.
+
+        Events of one socket are handled one at a time, by handlers and loops together. What a loop
+        has taken is handled when its function (or any task in the nurseries of that) asks for more,
+        in this loop or in another, or when the loop ends. Until then later events wait, whoever
+        they are for: the body may wait for an ack of its client, and what takes long goes into
+        `socket.nursery`. An event that nobody wants is dropped, unless an `on_socket` function runs
+        that asks for none at the moment: then it waits, `connect_timeout` at most, for the loop
+        that may want it.
+
+        When the client goes, a loop outside of `socket.nursery` ends when the events that had
+        arrived are taken, within `handler_grace`. To cancel the waiting loses no event.
+
+        Raises ValueError for an event that has a handler, RuntimeError for one that another loop of
+        this socket takes; when iterated, RuntimeError in a handler or hook of this socket: events
+        wait for those.
+        """
+        return self.inbound.loop(names)
+
     # As a target.
 
     def _target(self) -> Target:
@@ -287,7 +316,7 @@ class Socket(Targets, Registry):
         if self.connected:
             packet = Packet(PacketType.DISCONNECT, self.namespace.name)
             self._session.outbox.push_control(encoded_packet(packet))
-            self.events.drop()
+            self.inbound.drop()
         self.finish(reason)
 
     def finish(self, reason: DisconnectReason) -> None:
@@ -303,45 +332,10 @@ class Socket(Targets, Registry):
             self._nursery.cancel()
         if self.connected:
             self.connected = False
-            self._session.nursery.start_soon(self._end, reason, name="ending")
+            self._session.nursery.start_soon(end, self, reason, name="ending")
         else:
-            self.events.cancel()
+            self.inbound.end()
         self._on_gone(self)
-
-    async def _end(self, reason: DisconnectReason) -> None:
-        """Handle the last events, run the hooks, leave the rooms: all of it, exactly once."""
-        options = self.namespace.options
-        try:
-            with trio.move_on_after(options.handler_grace) as scope:
-                await self.events.finished()
-            if scope.cancelled_caught:
-                logger.info(
-                    "%s: what socket %s has left to handle is cancelled after handler_grace=%g s",
-                    self.namespace,
-                    self.id,
-                    options.handler_grace,
-                )
-        finally:
-            self.events.cancel()
-            deadline = trio.current_time() + options.disconnect_timeout
-            with trio.CancelScope(shield=True, deadline=deadline):
-                await self.events.finished()  # unless a handler shields itself for longer
-            deadline = trio.current_time() + options.disconnect_timeout
-            await self._run_last_hooks("disconnecting", reason, deadline)
-            await self.forget()
-            await self._run_last_hooks("disconnect", reason, deadline)
-
-    async def _run_last_hooks(self, name: str, reason: DisconnectReason, deadline: float) -> None:
-        with trio.CancelScope(shield=True, deadline=deadline) as scope:
-            await self.events.run_hooks(name, reason)
-        if scope.cancelled_caught:
-            logger.error(
-                "%s: the %s hooks of socket %s were cancelled after disconnect_timeout=%g s",
-                self.namespace,
-                name,
-                self.id,
-                self.namespace.options.disconnect_timeout,
-            )
 
     async def forget(self) -> None:
         """Leave all rooms and the namespace, whatever is cancelled."""
@@ -358,7 +352,7 @@ class Socket(Targets, Registry):
     def admitted(self) -> None:
         """Be connected: called in the namespace's turn."""
         self.connected = True
-        self.events.expect_opening()
+        self.inbound.expect_opening()
         packet = Packet(PacketType.CONNECT, self.namespace.name, {"sid": self.id})
         self._session.outbox.push_control(encoded_packet(packet))
         self._gate.open(self._session.outbox.push)

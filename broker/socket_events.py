@@ -1,13 +1,18 @@
 """What one socket's client sends, handled one at a time, in the order it came.
 
-A task handles them, and exists only while there is something to handle: an idle socket costs no
-task. Acks and pongs do not come here, so a handler may wait for the client's own answer.
+A task calls the handlers, and exists only while there is something to handle: an idle socket costs
+no task. An event that has no handler is for a loop, if there is one or may come to be. The oldest
+event waits for whom it is for, and those behind it wait with it.
+
+Acks and pongs do not come here, so a handler may wait for the client's own answer.
 """
 
 from __future__ import annotations
 
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -17,45 +22,57 @@ from protocol.socketio import Packet, PacketType
 from .dispatch import Call, ack_error, ack_values, answer_of
 from .encoded import Encoded, encoded_packet
 from .errors import EventError, SocketDisconnected, unwrapped
-from .handlers import Handler, Handlers
+from .handlers import Handler, Handlers, check_receivable
 from .home import Home
+from .hooks import Hooks, Subject
 from .inbox import Inbox
+from .loops import Claim, Companion, Loop, Loops
+from .received import ReceivedEvent
 from .session import Session
+from .socket_nursery import SocketNursery
+from .timers import Timer
 
 logger = logging.getLogger("atrio.socket")
 
 _INTERNAL = EventError("internal", "internal error")  # a user's error says nothing to clients
 
 
-class Subject(Protocol):
+class Eventful(Subject, Protocol):
     """The socket whose events these are."""
 
-    id: str
-    namespace: Home
-    handlers: Handlers
-    gone: bool
     push: Callable[[Encoded], bool]
+
+    @property
+    def nursery(self) -> SocketNursery:
+        """Where its tasks live."""
 
 
 class SocketEvents:
     """The inbox of one socket, and the task that empties it."""
 
-    def __init__(self, socket: Subject, session: Session) -> None:
+    def __init__(self, socket: Eventful, session: Session, hooks: Hooks) -> None:
+        self.worker: trio.lowlevel.Task | None = None
         self._socket = socket
         self._session = session
+        self._hooks = hooks
         self._options = socket.namespace.options
         self._inbox: Inbox[Packet] = Inbox(self._options, session)
         self._open = False  # whether the connection hooks have finished
         self._scope: trio.CancelScope | None = None  # of the task, while there is one
-        self._slow: list[trio.CancelScope] = []  # of the tasks that hear of a slow client
         self._idle = trio.Event()
+        self._loops = Loops(self, self._claim, self._release)
+        self._late: tuple[Timer, Packet] | None = None  # the event that waits for a loop to come
+        self._context = contextvars.copy_context()
 
     def put(self, packet: Packet, size: int) -> None:
         """Queue an event, which was `size` bytes on the wire."""
         self._inbox.put(packet, size)
-        if self._open and self._scope is None:
-            self._scope = trio.CancelScope()
-            self._session.nursery.start_soon(self._run, name="handlers")
+        if self._open and self._scope is None and self._next_is_handled():
+            self._start()
+
+    def _start(self) -> None:
+        self._scope = trio.CancelScope()
+        self._session.nursery.start_soon(self._run, name="handlers")
 
     def expect_opening(self) -> None:
         """Count as busy from now on: `open` is about to be called."""
@@ -68,59 +85,202 @@ class SocketEvents:
 
     async def _welcome(self) -> None:
         late = self._session.services.timers.after(
-            self._options.connect_timeout, self._warn_of_late_hooks
+            self._options.connect_timeout, self._hooks.warn_of_late
         )
         try:
-            await self.run_hooks("connection")
+            await self._hooks.run("connection")
         finally:
             late.cancel()
+        if not self._socket.gone:
+            for handler in self._home.handlers.companions:
+                accompany = partial(self._accompany, self._loops.begin(handler.name), handler)
+                self._socket.nursery.start_soon(accompany, name=handler.function)
+
+    async def _accompany(self, companion: Companion, handler: Handler) -> None:
+        with self._loops.running(companion):
+            await handler.function(self._socket)
 
     async def _run(self, begin: Callable[[], Awaitable[None]] | None = None) -> None:
         assert self._scope is not None
+        self.worker = trio.lowlevel.current_task()
         try:
             with self._scope:
                 if begin is not None:
                     await begin()
-                while self._inbox:
+                while self._next_is_handled():
                     await self._handle(self._inbox.take())
         finally:
-            self._scope = None
+            self.worker = self._scope = None
             self._idle.set()
-            self._session.outbox.flush()  # our answers do not wait for the flusher
+            self.flush()
+
+    def flush(self) -> None:
+        """Send our answers now: they do not wait for the flusher."""
+        self._session.outbox.flush()
 
     async def finished(self) -> None:
-        """Wait until nothing is being handled."""
-        while self._scope is not None or self._slow:
+        """Wait until nothing is being handled, and nobody is left who will handle anything.
+
+        For a socket that has gone, so nothing more arrives.
+        """
+        self.advance()
+        while (
+            self._scope is not None or self._inbox or self._loops.handled or self._loops.companions
+        ):
             self._idle = trio.Event()
             await self._idle.wait()
 
     def drop(self) -> None:
         """Forget what waits; count it."""
         self._session.pressure.lost(self._inbox.clear())
+        self._idle.set()
 
-    def cancel(self) -> None:
-        """Cancel what is being handled, and forget what waits."""
+    def end(self) -> None:
+        """Cancel what is being handled, and forget what waits; loops end."""
         self.drop()
-        for scope in (self._scope, *self._slow):
-            if scope is not None:
-                scope.cancel()
+        self._loops.end()
+        if self._late is not None:
+            self._late[0].cancel()
+        if self._scope is not None:
+            self._scope.cancel()
+
+    # Who is next.
 
     @property
-    def waiting(self) -> int:
+    def waiting(self) -> bool:
+        """Whether there are events that nobody has taken."""
+        return bool(self._inbox)
+
+    @property
+    def count(self) -> int:
         """How many events wait."""
         return len(self._inbox)
 
     @property
-    def waiting_bytes(self) -> int:
+    def bytes(self) -> int:
         """How many bytes they were on the wire."""
         return self._inbox.bytes
+
+    def advance(self) -> None:
+        """Let the oldest event go where it belongs, if it can go now."""
+        if self._open and self._scope is None:
+            if self._next_is_handled():
+                self._context.run(self._start)  # not with the context variables of a loop's task
+            self._idle.set()
+
+    def _next_is_handled(self) -> bool:
+        """Whether the oldest event is for handlers, and can be handled now.
+
+        Those that nobody will take are dropped on the way.
+        """
+        while self._inbox and self._loops.handled is None:
+            if not self._loops:
+                return True  # `_handle` drops what has no handler
+            packet = self._inbox.oldest
+            event = _name_of(packet)
+            if self._calls(event):
+                return True
+            if self._waits(packet, event):
+                return False
+            self._inbox.take()
+        return False
+
+    def _waits(self, packet: Packet, event: str) -> bool:
+        """Whether the oldest event, which has no handler, waits for a loop; one that asks is told.
+
+        If not, it counts as dropped when somebody may have wanted it.
+        """
+        loops, gone = self._loops, self._socket.gone
+        claim, absent = loops.over(event), loops.absent()
+        if claim is not None:
+            claim.wake()
+            waits = claim.asking or not loops.cannot_come(claim)
+        else:
+            waits = not gone and any(companion.expected for companion in absent)
+            if waits:
+                self._be_patient(packet)
+        if not waits and (claim is not None or absent or gone):
+            self._session.pressure.lost(1)
+        return waits
+
+    def _be_patient(self, packet: Packet) -> None:
+        """Let an event that nobody wants yet wait for a loop, for a while."""
+        if self._late is not None:
+            timer, waiting = self._late
+            if waiting is packet:
+                return
+            timer.cancel()
+        timer = self._session.services.timers.after(
+            self._options.connect_timeout, partial(self._lose_patience, packet)
+        )
+        self._late = timer, packet
+
+    def _lose_patience(self, packet: Packet) -> None:
+        if self._scope is not None or not self._inbox or self._inbox.oldest is not packet:
+            return
+        absent = self._loops.absent()
+        logger.warning(
+            "%s: the event %r of socket %s is dropped, with those to come: it has no handler, and "
+            "%s asked for no event within connect_timeout=%g s. Handle it with `on`, or loop over "
+            "`socket.events()`; what takes no events belongs into `socket.nursery`",
+            self._home,
+            _name_of(packet),
+            self._socket.id,
+            ", ".join(companion.name for companion in absent),
+            self._options.connect_timeout,
+        )
+        for companion in absent:
+            companion.expected = False
+        self.advance()
+
+    # Loops.
+
+    def loop(self, names: tuple[str, ...]) -> Loop:
+        """Begin a loop; see `Socket.events`."""
+        for name in names:
+            check_receivable(name)
+            if self._calls(name):
+                raise ValueError(
+                    f"{name!r} has a handler, which takes these events: an event has either "
+                    f"on({name!r}) or a loop, so take one of them away"
+                )
+        return self._loops.open(frozenset(names))
+
+    def _claim(self, names: Iterable[str]) -> None:
+        for table in self._tables:
+            table.claim(names)
+
+    def _release(self, names: Iterable[str]) -> None:
+        for table in self._tables:
+            table.release(names)
+
+    @property
+    def _tables(self) -> tuple[Handlers, Handlers]:
+        return self._home.handlers, self._socket.handlers
+
+    def take_for(self, claim: Claim) -> ReceivedEvent | None:
+        """Take the oldest event if this loop is to have it now."""
+        loops = self._loops
+        if not self._open or self._scope is not None or loops.handled is not None:
+            return None
+        if not self._inbox:
+            return None
+        event = _name_of(self._inbox.oldest)
+        if self._calls(event) or loops.over(event) is not claim:
+            return None
+        packet = self._inbox.take()
+        loops.take(claim)
+        answer = None if packet.id is None else partial(self._answer, packet.id)
+        return ReceivedEvent(event, packet.data[1:], answer)
+
+    def _answer(self, id_: int, values: list[Any]) -> None:
+        if not self._socket.gone:
+            self._acknowledge(id_, values)
 
     # One event.
 
     async def _handle(self, packet: Packet) -> None:
-        event, *args = packet.data
-        if not isinstance(event, str):
-            event = f"{event:g}" if isinstance(event, float) else str(event)  # as JavaScript has it
+        event, args = _name_of(packet), packet.data[1:]
         calls = self._calls(event)
         if not calls:
             return
@@ -140,13 +300,13 @@ class SocketEvents:
                 logger.info("%s refused %r of %s: %s", self._home, event, self._socket.id, error)
                 refusal = error
             case _:
-                await self.report(error, event)
+                await self._hooks.report(error, event)
                 refusal = _INTERNAL
         if id_ is not None:
             try:
                 self._acknowledge(id_, ack_error(refusal))
             except (TypeError, ValueError) as unsendable:
-                await self.report(unsendable, event)
+                await self._hooks.report(unsendable, event)
                 self._acknowledge(id_, ack_error(_INTERNAL))
 
     def _acknowledge(self, id_: int, values: list[Any]) -> None:
@@ -167,73 +327,9 @@ class SocketEvents:
     def _home(self) -> Home:
         return self._socket.namespace
 
-    # Hooks.
 
-    async def run_hooks(self, name: str, *args: object) -> None:
-        """Run all hooks of a name, one after the other; an exception in one stops no other."""
-        for call in self._hooks(name):
-            await self._run_hook(call, name, *args)
-
-    async def _run_hook(self, call: Call, name: str, *args: object) -> None:
-        try:
-            await call.handler.function(*call.lead, *args)
-        except Exception as raised:  # noqa: BLE001 - whatever it is, it is reported
-            error = unwrapped(raised)
-            if not (isinstance(error, SocketDisconnected) and self._socket.gone):
-                await self.report(error, name)
-
-    def _hooks(self, name: str) -> Iterable[Call]:
-        # Lists may grow while hooks run: a connection hook registers others.
-        return [
-            *(Call(hook, (self._socket,)) for hook in self._home.handlers.of_hook(name)),
-            *(Call(hook) for hook in self._socket.handlers.of_hook(name)),
-        ]
-
-    def tell_slow(self) -> None:
-        """Tell who wants to hear it that the client reads too little, each in a task of its own."""
-        for handler in self._home.handlers.slow:
-            scope = trio.CancelScope()
-            self._slow.append(scope)
-            self._session.nursery.start_soon(self._run_slow, handler, scope, name="slow")
-
-    async def _run_slow(self, handler: Handler, scope: trio.CancelScope) -> None:
-        try:
-            with scope:
-                await self._run_hook(Call(handler, (self._socket,)), "slow")
-        finally:
-            self._slow.remove(scope)
-            self._idle.set()
-
-    async def report(self, error: Exception, event: str | None) -> None:
-        """Log an exception of a user's code, and give it to the `error` hooks."""
-        logger.error(
-            "%s: the handler of %r for socket %s failed",
-            self._home,
-            event,
-            self._socket.id,
-            exc_info=error,
-        )
-        hooks = self._home.handlers.of_hook("error")
-        for hook in hooks:
-            try:
-                await hook.function(self._socket, error, event)
-            except Exception as second:
-                logger.exception("%s: the error hook %s failed", self._home, hook.name)
-                self.tell_witness(second)
-        self.tell_witness(error, handled=bool(hooks))
-
-    def tell_witness(self, error: Exception, *, handled: bool = False) -> None:
-        """Tell who watches this client, if anybody does, of an exception of a user's code."""
-        if self._session.witness is not None:
-            self._session.witness.failed(error, handled=handled)
-
-    def _warn_of_late_hooks(self) -> None:
-        names = ", ".join(call.handler.name for call in self._hooks("connection"))
-        logger.warning(
-            "%s: the connection hooks (%s) of socket %s have lasted longer than connect_timeout="
-            "%g s; its events wait for them",
-            self._home,
-            names,
-            self._socket.id,
-            self._options.connect_timeout,
-        )
+def _name_of(packet: Packet) -> str:
+    event = packet.data[0]
+    if isinstance(event, str):
+        return event
+    return f"{event:g}" if isinstance(event, float) else str(event)  # as JavaScript has it

@@ -231,6 +231,21 @@ def test_an_example_runs(example: Path, runner: Runner) -> None:
     runner.run_program(example)
 
 
+async def test_the_counter_example_counts_for_each_client() -> None:
+    names = runpy.run_path(str(DOCS / "examples" / "a_counter_for_each_client.py"))
+    broker: Broker = names["broker"]
+    async with (
+        broker,
+        broker.test_client("/counter") as one,
+        broker.test_client("/counter") as two,
+    ):
+        assert [await one.call("add", number) for number in (1, 2)] == [1, 3]
+        assert await two.call("add", 5) == 5
+        assert await one.call("add", "x") == {"error": "expected a whole number"}
+        assert await one.call("reset") == 0
+        assert await two.call("add", -7) == -2
+
+
 @pytest.fixture
 def node_packages() -> Path:
     """Where Node finds its client; without it what needs it does not run."""

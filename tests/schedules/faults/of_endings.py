@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import trio
 
+from broker import ending, socket
+from broker.ending import Leaver
 from broker.heartbeat import Heartbeat
 from broker.life import Life
 from broker.reasons import DisconnectReason
@@ -37,22 +39,22 @@ def grace_is_no_limit() -> Iterator[None]:
 def last_hooks_can_be_cancelled() -> Iterator[None]:
     """Run the hooks of a socket that goes without a shield: a cancelled broker skips them."""
 
-    async def run_last_hooks(self: Socket, name: str, reason: DisconnectReason, _: float) -> None:
-        await self.events.run_hooks(name, reason)
+    async def run_last_hooks(who: Leaver, name: str, reason: DisconnectReason, _: float) -> None:
+        await who.hooks.run(name, reason)
 
-    with replaced(Socket, "_run_last_hooks", run_last_hooks):
+    with replaced(ending, "_run_last_hooks", run_last_hooks):
         yield
 
 
 @contextmanager
 def hooks_have_no_limit() -> Iterator[None]:
     """Give the hooks of a socket that goes all the time they want."""
-    right = Socket._run_last_hooks
+    right = ending._run_last_hooks
 
-    async def run_last_hooks(self: Socket, name: str, reason: DisconnectReason, _: float) -> None:
-        await right(self, name, reason, float("inf"))
+    async def run_last_hooks(who: Leaver, name: str, reason: DisconnectReason, _: float) -> None:
+        await right(who, name, reason, float("inf"))
 
-    with replaced(Socket, "_run_last_hooks", run_last_hooks):
+    with replaced(ending, "_run_last_hooks", run_last_hooks):
         yield
 
 
@@ -79,7 +81,7 @@ def a_second_cause_runs_the_hooks_again() -> Iterator[None]:
         again = self.gone and not self._forgotten
         right(self, reason)
         if again:
-            self._session.nursery.start_soon(self._end, reason)
+            self._session.nursery.start_soon(ending.end, self, reason)
 
     with replaced(Socket, "finish", finish):
         yield
@@ -88,30 +90,30 @@ def a_second_cause_runs_the_hooks_again() -> Iterator[None]:
 @contextmanager
 def a_second_reason_overwrites_the_first() -> Iterator[None]:
     """Tell the hooks the last reason there is, not the one for which the socket went."""
-    right_finish, right_hooks = Socket.finish, Socket._run_last_hooks
-    reasons: dict[Socket, DisconnectReason] = {}
+    right_finish, right_hooks = Socket.finish, ending._run_last_hooks
+    reasons: dict[Leaver, DisconnectReason] = {}
 
     def finish(self: Socket, reason: DisconnectReason) -> None:
         reasons[self] = reason
         right_finish(self, reason)
 
-    async def run_last_hooks(self: Socket, name: str, _: DisconnectReason, deadline: float) -> None:
-        await right_hooks(self, name, reasons[self], deadline)
+    async def run_last_hooks(who: Leaver, name: str, _: DisconnectReason, deadline: float) -> None:
+        await right_hooks(who, name, reasons[who], deadline)
 
-    with replaced(Socket, "finish", finish), replaced(Socket, "_run_last_hooks", run_last_hooks):
+    with replaced(Socket, "finish", finish), replaced(ending, "_run_last_hooks", run_last_hooks):
         yield
 
 
 @contextmanager
 def rooms_are_left_first() -> Iterator[None]:
     """Leave the rooms before the `disconnecting` hooks."""
-    right = Socket._end
+    right = ending.end
 
-    async def end(self: Socket, reason: DisconnectReason) -> None:
-        await self.forget()
-        await right(self, reason)
+    async def end(who: Leaver, reason: DisconnectReason) -> None:
+        await who.forget()
+        await right(who, reason)
 
-    with replaced(Socket, "_end", end):
+    with replaced(socket, "end", end):
         yield
 
 
@@ -130,13 +132,13 @@ def rooms_are_not_left() -> Iterator[None]:
 @contextmanager
 def an_ending_can_be_cancelled_before_it_begins() -> Iterator[None]:
     """Wait in the task of an ending before anything there is shielded."""
-    right = Socket._end
+    right = ending.end
 
-    async def end(self: Socket, reason: DisconnectReason) -> None:
+    async def end(who: Leaver, reason: DisconnectReason) -> None:
         await trio.lowlevel.checkpoint()
-        await right(self, reason)
+        await right(who, reason)
 
-    with replaced(Socket, "_end", end):
+    with replaced(socket, "end", end):
         yield
 
 
