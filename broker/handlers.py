@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -89,7 +88,7 @@ class Handlers:
         self._middleware: list[Handler] = []
         self._slow: list[Handler] = []
         self._companions: list[Handler] = []
-        self._claims: Counter[str] = Counter()  # loops by event
+        self._claims: dict[str, int] = {}  # how many loops take an event
 
     def of_event(self, event: str) -> list[Handler]:
         """Return the handlers of a client's event, in order."""
@@ -137,7 +136,7 @@ class Handlers:
             self._hooks.setdefault(hook, []).append(handler)
         else:
             check_receivable(event)
-            if self._claims[event]:
+            if event in self._claims:
                 raise RuntimeError(
                     f"a loop over events({event!r}) takes these events now: an event has either "
                     f"on({event!r}) or a loop, so register the handler before sockets connect, or "
@@ -176,13 +175,17 @@ class Handlers:
 
     def claim(self, events: Iterable[str]) -> None:
         """Have no handlers of these, which a loop takes, until `release`."""
-        self._claims.update(events)
+        for event in events:
+            self._claims[event] = self._claims.get(event, 0) + 1
         if self._inherited is not None:
             self._inherited.claim(events)
 
     def release(self, events: Iterable[str]) -> None:
         """Undo a `claim`."""
-        self._claims.subtract(events)
+        for event in events:
+            self._claims[event] -= 1
+            if not self._claims[event]:
+                del self._claims[event]
         if self._inherited is not None:
             self._inherited.release(events)
 

@@ -29,6 +29,8 @@ class Subject(Protocol):
 class Hooks:
     """Those of its namespace, then its own."""
 
+    __slots__ = ("_session", "_socket")
+
     def __init__(self, socket: Subject, session: Session) -> None:
         self._socket = socket
         self._session = session

@@ -7,7 +7,7 @@ with all the tasks in its nurseries: so the body of a loop may hold another loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -26,6 +26,12 @@ class Source(Protocol):
     @property
     def waiting(self) -> bool:
         """Whether there are events that nobody has taken."""
+
+    def claim(self, names: frozenset[str]) -> None:
+        """Let no handler be registered for these events, until `release`."""
+
+    def release(self, names: frozenset[str]) -> None:
+        """Undo a `claim`."""
 
     def advance(self) -> None:
         """Let the oldest event go where it belongs, if it can go now."""
@@ -119,21 +125,13 @@ class Loops:
         "_claims",
         "_ended",
         "_handler",
-        "_on_close",
-        "_on_open",
         "_used",
         "companions",
         "handled",
         "source",
     )
 
-    def __init__(
-        self,
-        source: Source,
-        on_open: Callable[[frozenset[str]], None],
-        on_close: Callable[[frozenset[str]], None],
-    ) -> None:
-        """`on_open`, `on_close`: called with the events that a loop is over, begins and ends."""
+    def __init__(self, source: Source) -> None:
         self.source = source
         self.companions: list[Companion] = []
         self.handled: Claim | None = None
@@ -141,8 +139,6 @@ class Loops:
         self._claims: list[Claim] = []
         self._ended = False
         self._used = False
-        self._on_open = on_open
-        self._on_close = on_close
 
     def __bool__(self) -> bool:
         """Whether there is, or ever was, a loop or a function."""
@@ -163,7 +159,7 @@ class Loops:
         if not self._ended:
             self._claims.append(claim)
             self._used = True
-            self._on_open(names)
+            self.source.claim(names)
         return Loop(self, claim, trio.lowlevel.current_trio_token())
 
     def close(self, claim: Claim) -> bool:
@@ -176,7 +172,7 @@ class Loops:
         if handled:
             self.handled = None
         claim.wake()
-        self._on_close(claim.names)
+        self.source.release(claim.names)
         return handled or self.source.waiting
 
     def end(self) -> None:

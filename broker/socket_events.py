@@ -60,7 +60,7 @@ class SocketEvents:
         self._open = False  # whether the connection hooks have finished
         self._scope: trio.CancelScope | None = None  # of the task, while there is one
         self._idle = trio.Event()
-        self._loops = Loops(self, self._claim, self._release)
+        self._loops = Loops(self)
         self._late: tuple[Timer, Packet] | None = None  # the event that waits for a loop to come
         self._context = contextvars.copy_context()
 
@@ -246,11 +246,13 @@ class SocketEvents:
                 )
         return self._loops.open(frozenset(names))
 
-    def _claim(self, names: Iterable[str]) -> None:
+    def claim(self, names: Iterable[str]) -> None:
+        """Let no handler be registered for these events, until `release`."""
         for table in self._tables:
             table.claim(names)
 
-    def _release(self, names: Iterable[str]) -> None:
+    def release(self, names: Iterable[str]) -> None:
+        """Undo a `claim`."""
         for table in self._tables:
             table.release(names)
 

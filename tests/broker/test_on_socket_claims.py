@@ -89,6 +89,17 @@ async def test_an_event_with_a_loop_has_no_handler(*, of_socket: bool) -> None:
         target.on("x", handler)
 
 
+async def test_the_last_loop_of_all_sockets_gives_its_events_back() -> None:
+    broker = Broker()
+    async with broker.test_client(), broker.test_client():
+        one, two = [socket.events("x") for socket in broker.sockets.values()]
+        await one.aclose()
+        with pytest.raises(RuntimeError, match=r"events\('x'\)"):
+            broker.on("x", handler)
+        await two.aclose()
+        broker.on("x", handler)
+
+
 async def test_a_pattern_has_no_handler_for_what_a_loop_in_its_namespaces_takes() -> None:
     async def fits(name: str, auth: object) -> bool:
         return True
