@@ -29,13 +29,13 @@ class Subject(Protocol):
 class Hooks:
     """Those of its namespace, then its own."""
 
-    __slots__ = ("_session", "_socket")
+    __slots__ = ("_idle", "_session", "_slow", "_socket")
 
     def __init__(self, socket: Subject, session: Session) -> None:
         self._socket = socket
         self._session = session
         self._slow: list[trio.CancelScope] = []  # of the tasks that hear of a slow client
-        self._idle = trio.Event()
+        self._idle: trio.Event | None = None
 
     async def run(self, name: str, *args: object) -> None:
         """Run all hooks of a name, one after the other; an exception in one stops no other."""
@@ -73,7 +73,8 @@ class Hooks:
                 await self._run(Call(handler, (self._socket,)), "slow")
         finally:
             self._slow.remove(scope)
-            self._idle.set()
+            if self._idle is not None:
+                self._idle.set()
 
     async def finished(self) -> None:
         """Wait until those have ended."""

@@ -13,6 +13,8 @@ from broker import Broker, Socket
 from broker.engine import Engine, Session
 from broker.statistics import Statistics
 
+from .alive import alive
+
 CLOSE_FRAME = b"\x88\x02\x03\xe8"
 POLLING = "/socket.io/?EIO=4&transport=polling"
 UPGRADE = (
@@ -68,11 +70,13 @@ async def test_clients_go_in_waves_oldest_first_and_their_hooks_run_once(
 ) -> None:
     broker = Broker()
     log = noting(broker)
-    async with broker, trio.open_nursery() as nursery:
+    async with alive(broker), trio.open_nursery() as nursery:
         await populate(broker, nursery, 7)
         start = trio.current_time()
         await broker.drain(batch=3, interval=2.0)
         assert trio.current_time() == start + 4.0
+        with pytest.raises(RuntimeError, match="it is being closed"):
+            await broker.serve_stream(memory_stream_pair()[0])
         reason = "server shutting down"
         assert sorted(log) == sorted(
             (str(number), hook, reason, pytest.approx(start + number // 3 * 2.0))
@@ -87,7 +91,7 @@ async def test_a_client_is_closed_and_not_put_out_of_its_namespace(
 ) -> None:
     """A JavaScript client that gets a DISCONNECT packet would not come back."""
     broker = Broker()
-    async with broker, wire(broker) as client, trio.open_nursery() as nursery:
+    async with alive(broker), wire(broker) as client, trio.open_nursery() as nursery:
         await client.enter()
         nursery.start_soon(broker.drain)
         with pytest.raises(Exception, match="1000") as closed:
@@ -99,7 +103,7 @@ async def test_while_it_drains_nobody_new_is_let_in_and_the_health_check_says_so
     autojump_clock: MockClock, http: Callable[..., Any]
 ) -> None:
     broker = Broker(healthz="/healthz")
-    async with broker, trio.open_nursery() as nursery, http(broker) as client:
+    async with alive(broker), trio.open_nursery() as nursery, http(broker) as client:
         await populate(broker, nursery, 2)
         assert (await client.request("GET", "/healthz"))[0] == 200
         nursery.start_soon(broker.drain, 1, 10.0)
@@ -121,7 +125,7 @@ async def test_who_polls_is_told_at_its_next_poll(
     broker = Broker()
     log = noting(broker)
     async with (
-        broker,
+        alive(broker),
         http(broker) as waiting,
         http(broker) as between,
         trio.open_nursery() as nursery,
@@ -150,7 +154,7 @@ async def test_who_is_in_its_upgrade_goes_too(
 ) -> None:
     broker = Broker()
     log = noting(broker)
-    async with broker, http(broker) as client, trio.open_nursery() as nursery:
+    async with alive(broker), http(broker) as client, trio.open_nursery() as nursery:
         target = await opened(client)
         ours, theirs = memory_stream_pair()
         nursery.start_soon(broker.serve_stream, theirs)
@@ -176,7 +180,7 @@ async def test_who_is_in_its_handshake_is_refused_or_goes_in_its_turn(
     transport: str, steps: int, autojump_clock: MockClock
 ) -> None:
     broker = Broker()
-    async with broker, trio.open_nursery() as nursery:
+    async with alive(broker), trio.open_nursery() as nursery:
         await populate(broker, nursery, 2)
         ours, theirs = memory_stream_pair()
         nursery.start_soon(broker.serve_stream, theirs)
@@ -192,9 +196,9 @@ async def test_who_is_in_its_handshake_is_refused_or_goes_in_its_turn(
         async with trio.open_nursery() as draining:
             draining.start_soon(broker.drain, 1, 10.0)
             heard = b""
-            while (piece := await ours.receive_some()) and not heard.endswith(CLOSE_FRAME):
+            while piece := await ours.receive_some():
                 heard += bytes(piece)
-                if heard.startswith(b"HTTP/1.1 400"):
+                if CLOSE_FRAME in heard or heard.startswith(b"HTTP/1.1 400"):
                     break
             await ours.aclose()
         assert heard.startswith((b"HTTP/1.1 400", b"HTTP/1.1 101", b"HTTP/1.1 200"))
@@ -205,7 +209,7 @@ async def test_who_is_in_its_handshake_is_refused_or_goes_in_its_turn(
 async def test_to_close_meanwhile_hurries_it(autojump_clock: MockClock) -> None:
     broker = Broker()
     log = noting(broker)
-    async with broker, trio.open_nursery() as nursery:
+    async with alive(broker), trio.open_nursery() as nursery:
         await populate(broker, nursery, 5)
         start = trio.current_time()
         async with trio.open_nursery() as draining:
@@ -222,7 +226,7 @@ async def test_cancelled_it_makes_no_more_waves_and_lets_in_again(
 ) -> None:
     broker = Broker(healthz="/healthz")
     log = noting(broker)
-    async with broker, trio.open_nursery() as nursery, http(broker) as client:
+    async with alive(broker), trio.open_nursery() as nursery, http(broker) as client:
         await populate(broker, nursery, 3)
         with trio.move_on_after(15):
             await broker.drain(1, 10.0)
@@ -243,7 +247,7 @@ async def test_who_never_answers_is_given_the_grace_and_no_more(
 ) -> None:
     broker = Broker(grace=3.0)
     ours, theirs = memory_stream_pair()
-    async with broker, trio.open_nursery() as nursery:
+    async with alive(broker), trio.open_nursery() as nursery:
         nursery.start_soon(broker.serve_stream, theirs)
         await ours.send_all(UPGRADE.format("").encode())
         await wait_all_tasks_blocked()
@@ -284,7 +288,7 @@ async def test_an_engine_drains_too(autojump_clock: MockClock, wire: Callable[..
         finally:
             reasons.append(session.reason)
 
-    async with engine, wire(engine), wire(engine):
+    async with alive(engine), wire(engine), wire(engine):
         start = trio.current_time()
         await engine.drain(batch=1, interval=2.0)
         assert trio.current_time() == pytest.approx(start + 2.0)

@@ -23,7 +23,9 @@ HOOKS = 1.0
 _EVER = 1000.0  # longer than any limit
 _LATE = 0.01  # what the limits do not count: checkpoints take no time, a link's latency does
 
-WAYS = ("close", "close twice", "cancel", "leave")
+WAVES = 0.2
+
+WAYS = ("close", "close twice", "cancel", "leave", "drain", "close in a drain", "drain in vain")
 
 
 class Shutdown:
@@ -130,6 +132,19 @@ class Shutdown:
                     await self.broker.close()
                 case "close twice":
                     nursery.start_soon(self.broker.close)
+                    await self.broker.close()
+                case "drain":
+                    await self.broker.drain(1, WAVES)
+                    began += 2 * WAVES  # there are three clients at the most
+                case "close in a drain":
+                    nursery.start_soon(self.broker.drain, 1, WAVES)
+                    await pause(self.sim, WAVES)
+                    began = trio.current_time()
+                    await self.broker.close()
+                case "drain in vain":
+                    with trio.move_on_after(WAVES / 2):
+                        await self.broker.drain(1, WAVES)
+                    began = trio.current_time()
                     await self.broker.close()
                 case "cancel":
                     nursery.cancel_scope.cancel()
