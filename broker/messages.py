@@ -45,6 +45,9 @@ class Member(Protocol):
     def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
         """Hear how a join has ended that was in doubt."""
 
+    def tell_witness(self, error: Exception) -> None:
+        """Tell who watches this socket, if anybody does, of an error in a room's hook for it."""
+
     def missed(self) -> None:
         """Count an event that was volatile and did not go."""
 

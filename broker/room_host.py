@@ -261,8 +261,11 @@ class RoomHost(AsyncActor[HostMessage]):
         del self._in[member]
         try:
             await self._call(hooks.on_leave, member)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the policy judges it
-            self._judge(hooks, unwrapped(error), f"on_leave of socket {member.id}")
+        except Exception as raised:  # noqa: BLE001 - whatever it is, the policy judges it
+            error = unwrapped(raised)
+            if not isinstance(error, REFUSALS):
+                member.tell_witness(error)  # nobody waits for it who would hear
+            self._judge(hooks, error, f"on_leave of socket {member.id}")
 
     @contextmanager
     def _last(self, what: str) -> Iterator[None]:

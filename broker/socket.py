@@ -368,5 +368,9 @@ class Socket(Targets, Registry):
         self._gate.resolve(room, entered=entered)
         self.push = self._gate.push
 
+    def tell_witness(self, error: Exception) -> None:
+        """Tell who watches this socket, if anybody does, of an error in a room's hook for it."""
+        self.hooks.tell_witness(error)
+
     def __repr__(self) -> str:
         return f"<Socket {self.id} of {self.namespace.name!r}>"
