@@ -210,9 +210,11 @@ class Endpoint:
         answer = answers[0]
         size, packets = answer.size, answer.packets
 
-        def sent(*, whole: bool) -> None:
-            if whole:
+        def sent(error: BaseException | None) -> None:
+            if error is None:
                 session.outbox.written(size, packets)
+            elif isinstance(error, trio.Cancelled):
+                session.close(DisconnectReason.SERVER_SHUTDOWN)
             else:
                 session.close(DisconnectReason.TRANSPORT_ERROR)  # these packets are lost
 
@@ -242,7 +244,9 @@ def _closing() -> Refused:
 
 
 def _polled(
-    answer: Answer, headers: dict[str, str], sent: Callable[..., None] | None = None
+    answer: Answer,
+    headers: dict[str, str],
+    sent: Callable[[BaseException | None], None] | None = None,
 ) -> Response:
     return Response(
         answer.status, answer.body, headers={"Cache-Control": "no-store", **headers}, sent=sent

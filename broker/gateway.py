@@ -67,10 +67,10 @@ class Gateway:
             return False
         try:
             await http.respond(response, to=request)
-        except BaseException:
-            response.was_sent(whole=False)
+        except BaseException as error:
+            response.was_sent(error)
             raise
-        response.was_sent(whole=True)
+        response.was_sent()
         if response.status == 413:
             with trio.move_on_after(_LINGER):
                 await http.discard_rest()  # closing on unread bytes would destroy our answer

@@ -35,13 +35,13 @@ class Response:
     body: bytes = b""
     content_type: str = "text/plain; charset=UTF-8"
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    sent: Callable[..., None] | None = None
-    """Called with `whole=` True when it has been sent, False when that failed."""
+    sent: Callable[[BaseException | None], None] | None = None
+    """Called when it has been sent, with None, or with what has stopped that."""
 
-    def was_sent(self, *, whole: bool) -> None:
+    def was_sent(self, error: BaseException | None = None) -> None:
         """Tell who wants to know."""
         if self.sent is not None:
-            self.sent(whole=whole)
+            self.sent(error)
 
 
 @attrs.frozen

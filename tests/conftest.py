@@ -126,8 +126,10 @@ class HttpClient:
 
 
 @asynccontextmanager
-async def _http(server: Server) -> AsyncIterator[HttpClient]:
-    ours, theirs = trio.testing.memory_stream_pair()
+async def _http(
+    server: Server, *, streams: StreamPair = trio.testing.memory_stream_pair
+) -> AsyncIterator[HttpClient]:
+    ours, theirs = streams()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve_stream, theirs)
         yield HttpClient(ours)
@@ -135,7 +137,7 @@ async def _http(server: Server) -> AsyncIterator[HttpClient]:
 
 
 @pytest.fixture
-def http() -> Callable[[Server], AbstractAsyncContextManager[HttpClient]]:
+def http() -> Callable[..., AbstractAsyncContextManager[HttpClient]]:
     """`async with http(broker) as client`: an HTTP connection, in memory."""
     return _http
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, Socket
@@ -171,6 +172,31 @@ async def test_a_cancelled_broker_says_to_its_hooks_that_it_shuts_down(
                 scope.cancel()
                 await trio.sleep_forever()
     assert reasons == ["server shutting down"]
+
+
+async def test_a_broker_cancelled_in_the_middle_of_an_answer_says_that_it_shuts_down(
+    http: Callable[..., Any],
+) -> None:
+    for _ in range(30):  # which of its tasks runs first then is trio's dice
+        broker = Broker()
+        reasons: list[str] = []
+
+        @broker.on("disconnect")
+        async def disconnect(socket: Socket, reason: str, reasons: list[str] = reasons) -> None:
+            reasons.append(reason)
+
+        lockstep = trio.testing.lockstep_stream_pair  # who writes waits for the reader
+        with trio.CancelScope() as scope:
+            async with broker, http(broker, streams=lockstep) as client:
+                _, _, opened = await client.request("GET", "/socket.io/?EIO=4&transport=polling")
+                sid = opened.decode().split('"')[3]
+                target = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+                assert (await client.request("POST", target, b"40"))[0] == 200
+                await client.stream.send_all(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                await wait_all_tasks_blocked()
+                scope.cancel()
+                await trio.lowlevel.checkpoint()
+        assert reasons == ["server shutting down"]
 
 
 async def test_all_hooks_of_a_cancelled_broker_share_one_timeout(
