@@ -15,7 +15,7 @@ WITHIN = 100  # schedules of any pairs in which a fault is found; with other see
 
 
 @pytest.mark.parametrize("causes", pairs.PAIRS, ids=" + ".join)
-@pytest.mark.sim(runs=60)
+@pytest.mark.sim(runs=80)
 async def test_two_endings_at_once_are_one(sim: Sim, causes: tuple[Cause, Cause]) -> None:
     await pairs.Pair(sim, causes).blow()
 

@@ -6,12 +6,13 @@ ends once, for one of the two reasons, and nothing is left of it.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from itertools import combinations_with_replacement
-from typing import Literal
+from typing import Literal, Protocol
 
 import trio
 
@@ -20,7 +21,7 @@ from broker import Broker, Socket
 
 from .client import HARBOUR, Line
 from .ground import Ground, dawdle
-from .wire import Over
+from .wire import Over, Wire
 
 Cause = Literal[
     "the server disconnects",
@@ -61,6 +62,131 @@ _LATE = 0.002  # an event may wait for the flusher, no ending does
 ROOMS = {"red", "blue"}
 
 
+class Visitor(Protocol):
+    """The client, over one carrier. Every method raises `Over` when its connection is."""
+
+    async def live(self) -> None:
+        """Enter both namespaces, and at the moment send some events, as long as it is there."""
+
+    async def send(self, packet: str) -> None:
+        """Send an Engine.IO packet."""
+
+    async def leave(self) -> None:
+        """Leave `/`, if it is there."""
+
+    async def close(self) -> None:
+        """Close the connection, in a drawn way."""
+
+    async def vanish(self) -> None:
+        """Be gone."""
+
+
+class OverWebsocket:
+    """A client over a websocket."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.line: Line
+
+    async def live(self) -> None:
+        await self.pair.ground.client("ann").visit(self.visit)
+
+    async def visit(self, line: Line) -> None:
+        self.line = line
+        line.mute = self.pair.is_mute
+        await line.enter("/")
+        await line.enter("/other")
+        await trio.sleep_until(self.pair.moment)
+        for _ in range(self.pair.sim.draw(3, "events")):
+            if "/" in line.here:
+                await line.emit("/", "work")
+        await line.until(lambda: False)
+
+    async def send(self, packet: str) -> None:
+        await self.line.wire.send(packet)
+
+    async def leave(self) -> None:
+        if "/" in self.line.here:
+            await self.line.leave()
+
+    async def close(self) -> None:
+        match self.pair.sim.draw(4, "how the client closes"):
+            case 0:
+                await self.send("1")
+            case 1:
+                await self.line.wire.say_goodbye()
+            case 2:
+                await self.vanish()
+            case 3:
+                self.pair.ground.net.reset(self.line.wire.stream)
+
+    async def vanish(self) -> None:
+        await trio.aclose_forcefully(self.line.wire.stream)
+
+
+class OverPolling:
+    """A client that polls over one connection, and posts over another."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.is_here = True
+        self.target = "/socket.io/?EIO=4&transport=polling"
+        self.wires: list[Wire] = []
+        self.posting = trio.Lock()
+
+    async def live(self) -> None:
+        net = self.pair.ground.net
+        self.wires = [Wire(await net.connect(HARBOUR, "ann")) for _ in range(2)]
+        with suppress(Over):
+            opened = await self.request(0, "GET")
+            self.target += "&sid=" + json.loads(opened[1:])["sid"]
+            await self.send("40\x1e40/other,")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.talk)
+                await self.poll()
+
+    async def talk(self) -> None:
+        await trio.sleep_until(self.pair.moment)
+        with suppress(Over):
+            for _ in range(self.pair.sim.draw(3, "events")):
+                if self.is_here:
+                    await self.send('42["work"]')
+
+    async def poll(self) -> None:
+        with suppress(Over):
+            while True:
+                packets = (await self.request(0, "GET")).split("\x1e")
+                if "1" in packets:
+                    return
+                if "41" in packets:
+                    self.is_here = False
+                if "2" in packets and not self.pair.is_mute:
+                    await self.send("3")
+
+    async def request(self, wire: int, method: str, body: str = "") -> str:
+        answer = await self.wires[wire].request(method, self.target, body.encode())
+        if answer.status != 200:
+            raise Over
+        return answer.body.decode()
+
+    async def send(self, packet: str) -> None:
+        async with self.posting:
+            if packet[:2] != "42" or self.is_here:
+                await self.request(1, "POST", packet)
+
+    async def leave(self) -> None:
+        if self.is_here:
+            self.is_here = False
+            await self.send("41")
+
+    async def close(self) -> None:
+        await self.send("1")
+
+    async def vanish(self) -> None:
+        for wire in self.wires:
+            await trio.aclose_forcefully(wire.stream)
+
+
 class Pair:
     """One run."""
 
@@ -79,7 +205,8 @@ class Pair:
         self.hold = self.ground.hold
         self.sockets: dict[str, Socket] = {}
         self.hooks: defaultdict[str, list[tuple[str, str, float]]] = defaultdict(list)
-        self.line: Line
+        carriers: tuple[type[Visitor], ...] = (OverWebsocket, OverPolling)
+        self.client = carriers[sim.draw(len(carriers), "the carrier")](self)
         self.moment = 0.0
         self.ended = trio.Event()
         for name in ("/", "/other"):
@@ -88,6 +215,11 @@ class Pair:
             namespace.on("work", self.work)
             namespace.on("disconnecting", self.disconnecting)
             namespace.on("disconnect", self.disconnected)
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether the client answers no pings."""
+        return "ping timeout" in self.causes
 
     # The server.
 
@@ -134,14 +266,13 @@ class Pair:
             case "the server closes":
                 await socket.disconnect(close=True)
             case "the client leaves":
-                if "/" in self.line.here:
-                    await self.line.leave()
+                await self.client.leave()
             case "the client closes":
-                await self.close_somehow()
+                await self.client.close()
             case "ping timeout":
                 pass  # it has been mute all the time, and this is the moment
             case "transport error":
-                await self.line.wire.send("2")
+                await self.client.send("2")  # the server pings, nobody else
             case "slow client":
                 for _ in range(2 * _FULL):
                     self.sockets["/other"].emit_nowait("more than it can take")
@@ -150,30 +281,7 @@ class Pair:
             case "the broker is cancelled":
                 self.ground.nursery.cancel_scope.cancel()
 
-    async def close_somehow(self) -> None:
-        wire = self.line.wire
-        match self.sim.draw(4, "how the client closes"):
-            case 0:
-                await wire.send("1")
-            case 1:
-                await wire.say_goodbye()
-            case 2:
-                await trio.aclose_forcefully(wire.stream)
-            case 3:
-                self.ground.net.reset(wire.stream)
-
     # The run.
-
-    async def visit(self, line: Line) -> None:
-        self.line = line
-        line.mute = "ping timeout" in self.causes
-        await line.enter("/")
-        await line.enter("/other")
-        await trio.sleep_until(self.moment)
-        for _ in range(self.sim.draw(3, "events")):
-            if "/" in line.here:
-                await line.emit("/", "work")
-        await line.until(lambda: False)
 
     async def blow(self) -> None:
         with self.ground.verdict.given():
@@ -181,15 +289,14 @@ class Pair:
                 await crowd.start(self.serve)
                 before, tasks = self.ground.figures(), self.ground.count_tasks()
                 self.moment = trio.current_time() + _INTERVAL + _TIMEOUT
-                client = self.ground.client("ann")
-                crowd.start_soon(client.visit, self.visit)
+                crowd.start_soon(self.client.live)
                 await trio.sleep_until(self.moment - _TIMEOUT / 2)
                 self.hold(set(self.sockets) == {"/", "/other"}, "it came")
                 await self.strike_both()
                 await trio.sleep(_PATIENCE)
                 self.check_endings()
                 if not self.ended.is_set():
-                    await trio.aclose_forcefully(self.line.wire.stream)
+                    await self.client.vanish()
                     await trio.sleep(_PATIENCE)
                     self.ground.take_census(before, tasks)
                     await self.broker.close()
