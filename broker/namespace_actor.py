@@ -92,7 +92,7 @@ class NamespaceActor(Actor[NamespaceMessage]):
             room = self.rooms[name] = RoomActor(name, self._retire)
             make = self._room_maker(name)
             if make is not None:
-                room.host = RoomHost(room, make, self._retire, self._options)
+                room.host = RoomHost(room, make, self._retire, self._options, self.name)
                 self._start(room, room.host, f"host of room {name!r} of {self.name}")
             self._start(room, room, f"room {name!r} of {self.name}")
         room.entrance.tell_surely(first)

@@ -75,9 +75,10 @@ class RoomHost(AsyncActor[HostMessage]):
         make: Callable[[], Hooks],
         retire: Callable[[RoomActor], Awaitable[object]],
         options: Options,
+        namespace: str,
     ) -> None:
         """`make` returns a new life; `retire` lets the room go, if still nothing waits."""
-        super().__init__(room.name)
+        super().__init__(room.name if namespace == "/" else f"{namespace} {room.name}")
         self.room = room
         self.joiner: Member | None = None
         self.ended = trio.Event()
@@ -233,7 +234,7 @@ class RoomHost(AsyncActor[HostMessage]):
                 except Exception as raised:  # noqa: BLE001 - judged below
                     error = unwrapped(raised)
         except BaseException:  # its lifespan has failed, or the broker ends
-            join.reply.fail(JoinRefused("the room has ended", room=self.name))
+            join.reply.fail(JoinRefused("the room has ended", room=self.room.name))
             raise
         finally:
             self.joiner = None
@@ -250,7 +251,7 @@ class RoomHost(AsyncActor[HostMessage]):
 
     def _refuse_join(self, hooks: Hooks, join: Join, error: Exception) -> None:
         if isinstance(error, JoinRefused) and not error.room:
-            error.room = self.name
+            error.room = self.room.name
         join.reply.fail(error)
         if isinstance(error, EventError):
             logger.info("room %r refused socket %s: %s", self.name, join.member.id, error)

@@ -391,6 +391,21 @@ async def test_a_circle_of_asks_and_joins_raises_and_prints_the_chain(
             assert await broker.room(f"r{number}").ask(Do(nothing)) is None
 
 
+async def test_a_circle_through_two_namespaces_names_them() -> None:
+    broker = Broker()
+    chat = broker.of("/chat")
+    doing(broker)
+
+    class Asking(Room):
+        async def receive(self, message: Do) -> Any:
+            return await broker.room("r").ask(Do(nothing))
+
+    chat.room_type("r")(Asking)
+    async with broker:
+        with pytest.raises(ActorCycle, match="'/chat r' -> 'r' -> '/chat r'"):
+            await broker.room("r").ask(Do(lambda _room: chat.room("r").ask(Do(nothing))))
+
+
 async def test_two_rooms_that_ask_each_other_at_once_do_not_hang() -> None:
     broker = Broker()
     doing(broker)
