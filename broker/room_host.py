@@ -122,9 +122,9 @@ class RoomHost(AsyncActor[HostMessage]):
     # One life.
 
     async def _live(self, first: HostMessage) -> None:
-        hooks = self._make()
         self._failed = created = False
         try:
+            hooks = self._make()
             async with AsyncExitStack() as stack:
                 with self.handling():
                     await stack.enter_async_context(hooks.lifespan())
@@ -150,7 +150,9 @@ class RoomHost(AsyncActor[HostMessage]):
                 finally:
                     self.abandon(message)
                 message = None if self._failed else await self._next(hooks)
-        except trio.Cancelled:
+        except Exception:  # it crashes
+            raise
+        except BaseException:  # it is cancelled
             await self._close(hooks)
             raise
         await self._close(hooks)
@@ -228,11 +230,10 @@ class RoomHost(AsyncActor[HostMessage]):
                 join.reply.when_cancelled(scope.cancel)
                 if join.withdrawn:
                     scope.cancel()
-                try:
-                    await self._call(hooks.on_join, join.member)
-                    accepted = True
-                except Exception as raised:  # noqa: BLE001 - judged below
-                    error = unwrapped(raised)
+                await self._call(hooks.on_join, join.member)
+                accepted = True
+        except Exception as raised:  # noqa: BLE001 - judged below
+            error = unwrapped(raised)
         except BaseException:  # its lifespan has failed, or the broker ends
             join.reply.fail(JoinRefused("the room has ended", room=self.room.name))
             raise

@@ -236,3 +236,57 @@ async def test_a_full_room_stops_the_reading_from_who_sends_to_it_and_nobody_els
         go.set()
         await wait_all_tasks_blocked()
         assert broker.sockets[sender.id].statistics().inbox_events == 0
+
+
+async def test_a_room_whose_init_fails_says_so_to_who_wanted_it() -> None:
+    broker = Broker()
+
+    @broker.room_type("r")
+    class Stillborn(Room):
+        def __init__(self) -> None:
+            raise OSError(f"no {self.name}")
+
+    async with broker, broker.test_client() as client:
+        with trio.fail_after(5), pytest.raises(OSError, match="no r"):
+            await broker.sockets[client.id].join("r")
+        with trio.fail_after(5), pytest.raises(OSError, match="no r"):
+            await broker.room("r").ask(Add(1))
+        await wait_all_tasks_blocked()
+        assert broker.statistics().rooms == 0
+
+
+@pytest.mark.parametrize("on_error", ["keep", "close"])
+async def test_an_on_join_that_fails_as_it_is_cancelled_is_an_error_of_its_own(
+    on_error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker()
+    closed: list[str] = []
+
+    class Clumsy(Room):
+        async def on_join(self, socket: Socket) -> None:
+            if socket.data:
+                return
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    raise KeyError("clumsy")
+
+        async def on_close(self) -> None:
+            closed.append(self.name)
+
+    Clumsy.on_error = on_error  # type: ignore[assignment]
+    broker.room_type("r")(Clumsy)
+    async with broker, broker.test_client() as member, broker.test_client() as client:
+        broker.sockets[member.id].data["calm"] = True
+        await broker.sockets[member.id].join("r")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(broker.sockets[client.id].join, "r")
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        await wait_all_tasks_blocked()
+        assert broker.room("r").size == (on_error == "keep")
+        assert closed == ["r"] * (on_error == "close")
+    assert "the on_join of socket" in caplog.text
+    assert "lifespan" not in caplog.text
