@@ -193,9 +193,21 @@ class Loops:
         claim.asking, claim.task, claim.companion = True, task, companion
         if companion is not None:
             companion.expected = True
-        if self.handled is claim or self._handler is companion:
+        if self.handled is claim or self._is_handled_by(task, companion):
             self.handled = None
         self.source.advance()
+
+    def _is_handled_by(self, task: trio.lowlevel.Task, companion: Companion | None) -> bool:
+        """Whether what is being handled is the business of this task, or of one around it."""
+        if self.handled is None or self._handler is not companion:
+            return False
+        if companion is not None:
+            return True
+        here: trio.lowlevel.Task | None = task
+        while here is not None and here is not self.handled.task:
+            nursery = here.parent_nursery
+            here = None if nursery is None else nursery.parent_task
+        return here is not None
 
     def take(self, claim: Claim) -> None:
         """Note that an event was taken, and is being handled."""

@@ -270,3 +270,35 @@ async def test_one_loop_is_for_one_task() -> None:
         with pytest.raises(trio.BusyResourceError):
             await anext(events)
         nursery.cancel_scope.cancel()
+
+
+async def test_two_loops_in_tasks_of_their_own_take_one_event_at_a_time() -> None:
+    broker = Broker()
+    log: list[str] = []
+    go = trio.Event()
+
+    async with broker, broker.test_client() as client:
+        socket = broker.sockets[client.id]
+
+        async def slow() -> None:
+            async for _ in socket.events("a"):
+                log.append("a begins")
+                await go.wait()
+                log.append("a ends")
+
+        async def late() -> None:
+            await wait_all_tasks_blocked()
+            async for _ in socket.events("b"):
+                await trio.lowlevel.checkpoint()
+                log.append("b")
+
+        socket.nursery.start_soon(slow)
+        await wait_all_tasks_blocked()
+        await client.emit("a")
+        await client.emit("b")
+        socket.nursery.start_soon(late)
+        await wait_all_tasks_blocked()
+        assert log == ["a begins"]
+        go.set()
+        await wait_all_tasks_blocked()
+        assert log == ["a begins", "a ends", "b"]
