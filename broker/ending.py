@@ -65,9 +65,7 @@ async def _handled(socket: Leaver) -> None:
 async def _run_last_hooks(
     socket: Leaver, name: str, reason: DisconnectReason, deadline: float
 ) -> None:
-    with trio.CancelScope(shield=True, deadline=deadline) as scope:
-        await socket.hooks.run(name, reason)
-    if scope.cancelled_caught:
+    if not await socket.hooks.run_last(name, deadline, reason):
         logger.error(
             "%s: the %s hooks of socket %s were cancelled after disconnect_timeout=%g s",
             socket.namespace,

@@ -17,7 +17,9 @@ from .timers import Timer, Timers
 class Heartbeat:
     """Calls `ping()` when it is time to, and `silent()` when no pong has come.
 
-    While `listening()` is False we do not read, and silence is not the client's fault.
+    While `listening()` is False we do not read, and silence is not the client's fault. It is pinged
+    all the same, for a ping that cannot be written shows that it has gone; `stuck()` says that
+    what was sent has not been taken for longer than a pong may take.
     """
 
     __slots__ = (
@@ -26,6 +28,7 @@ class Heartbeat:
         "_listening",
         "_ping",
         "_silent",
+        "_stuck",
         "_timeout",
         "_timer",
         "_timers",
@@ -38,6 +41,7 @@ class Heartbeat:
         ping: Callable[[], None],
         silent: Callable[[], None],
         listening: Callable[[], bool],
+        stuck: Callable[[], bool],
     ) -> None:
         self._interval = options.ping_interval
         self._timeout = options.ping_timeout
@@ -45,6 +49,7 @@ class Heartbeat:
         self._ping = ping
         self._silent = silent
         self._listening = listening
+        self._stuck = stuck
         self._timer: Timer | None = None
         self._deadline = 0.0
 
@@ -76,10 +81,11 @@ class Heartbeat:
         self._ping()
 
     def _judge(self) -> None:
-        if self._listening():
+        if self._listening() or self._stuck():
             self._silent()
         else:
             self.postpone()
+            self._ping()
 
     def _set(self, when: float, action: Callable[[], None]) -> None:
         self.stop()

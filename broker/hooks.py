@@ -42,6 +42,19 @@ class Hooks:
         for call in self._of(name):
             await self._run(call, name, *args)
 
+    async def run_last(self, name: str, deadline: float, *args: object) -> bool:
+        """Run all hooks of a name until `deadline`, shielded; return whether that was enough.
+
+        Each is called, though those before it have used up the time: what it does before it waits
+        for something is done.
+        """
+        in_time = True
+        for call in self._of(name):
+            with trio.CancelScope(shield=True, deadline=deadline) as scope:
+                await self._run(call, name, *args)
+            in_time &= not scope.cancelled_caught
+        return in_time
+
     async def _run(self, call: Call, name: str, *args: object) -> None:
         try:
             await call.handler.function(*call.lead, *args)
@@ -90,9 +103,9 @@ class Hooks:
     async def report(self, error: Exception, event: str | None) -> None:
         """Log an exception of a user's code, and give it to the `error` hooks."""
         logger.error(
-            "%s: the handler of %r for socket %s failed",
+            "%s: %s for socket %s failed",
             self._socket.namespace,
-            event,
+            "a task" if event is None else f"the handler of {event!r}",
             self._socket.id,
             exc_info=error,
         )

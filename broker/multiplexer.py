@@ -73,7 +73,7 @@ class Multiplexer:
         """Handle one Engine.IO message."""
         try:
             packet = self._decoder.add(message)
-            self._size += len(message)
+            self._size += _size_of(message)
             if packet is not None:
                 size, self._size = self._size, 0
                 self._route(packet, size)
@@ -218,3 +218,10 @@ class Multiplexer:
             self._options.connect_timeout,
         )
         self._session.close(DisconnectReason.CONNECT_TIMEOUT)
+
+
+def _size_of(message: str | bytes) -> int:
+    """Return how many bytes a message was on the wire."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode())

@@ -12,6 +12,7 @@ would pass it, the client is slow: a flood of questions must not grow without en
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -185,6 +186,12 @@ class Outbox:
         if not self.closed and self._bears(encoded):
             self._add(encoded)
 
+    def push_first(self, encoded: Encoded) -> None:
+        """Queue a ping before all that waits: a client that reads slowly shall answer in time."""
+        if not self.closed and self._bears(encoded):
+            self._add(encoded)
+            (self._kept_first or self._queue).insert(0, self._queue.pop())
+
     def _push_high(self, encoded: Encoded) -> bool:
         """Queue what passes the mark; when it passes the limit, as the policy has it."""
         fits = self._fits(encoded, self.bytes, self.packets)
@@ -353,19 +360,28 @@ class Outbox:
         """Whether what is pushed now would be written at once, as far as is known."""
         return not self.closed and self.transport is not None and self.transport.writable
 
-    async def room_for(self, encoded: Encoded) -> None:
+    async def room_for(
+        self, encoded: Encoded, *, given_up: Callable[[], bool] = lambda: False
+    ) -> None:
         """Wait while more than half of the limit waits, or `encoded` would pass the limit.
 
-        At once when nothing waits, or the outbox is closed.
+        At once when nothing waits, or the outbox is closed, or it is `given_up`: who makes that
+        true calls `stir`.
         """
         while (
             self.packets
             and not self.closed
+            and not given_up()
             and (self._high or not self._fits(encoded, self.bytes, self.packets))
         ):
             if self._moved is None or self._moved.is_set():
                 self._moved = trio.Event()
             await self._moved.wait()
+
+    def stir(self) -> None:
+        """Let those who wait for room look again whether they still want it."""
+        if self._moved is not None:
+            self._moved.set()
 
     def close(self, *, keep: bool) -> None:
         """Accept nothing more; `keep` what waits for the transport, or free it at once."""

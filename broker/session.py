@@ -144,7 +144,12 @@ class Session:
         self._finished = trio.Event()
         self._probe: WebSocketTransport | None = None
         self._heartbeat = Heartbeat(
-            services.options, services.timers, self._ping, self._silent, self._is_read
+            services.options,
+            services.timers,
+            self._ping,
+            self._silent,
+            self._is_read,
+            self._is_stuck,
         )
         self._full: set[int] = set()  # inboxes that are full: then nothing is read
         self._readable: trio.Event | None = None
@@ -344,7 +349,7 @@ class Session:
     # Its heartbeat.
 
     def _ping(self) -> None:
-        self.outbox.push_control(PING)
+        self.outbox.push_first(PING)
 
     def _silent(self) -> None:
         logger.info(
@@ -354,6 +359,9 @@ class Session:
 
     def _is_read(self) -> bool:
         return not self.is_paused
+
+    def _is_stuck(self) -> bool:
+        return self.outbox.age >= self._options.ping_interval + self._options.ping_timeout
 
     def check_alive(self) -> None:
         """End now if the client has been silent for too long, though no timer has said so yet."""

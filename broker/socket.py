@@ -131,7 +131,7 @@ class Socket(Targets, Registry):
         An exception in one goes to the `error` hook and ends the socket.
         """
         if self._nursery is None:
-            self._nursery = SocketNursery(self._session.nursery, self._task_failed)
+            self._nursery = SocketNursery(self.id, self._session.nursery, self._task_failed)
             if self.gone:
                 self._nursery.cancel()
         return self._nursery
@@ -199,7 +199,7 @@ class Socket(Targets, Registry):
         """
         encoded = self._encoded(event, args)
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._session.outbox.room_for(encoded)
+        await self._session.outbox.room_for(encoded, given_up=lambda: self.gone)
         self._send(encoded)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
@@ -220,7 +220,7 @@ class Socket(Targets, Registry):
         limit = self.namespace.options.ack_timeout if timeout is None else timeout
         with trio.move_on_after(limit):
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._session.outbox.room_for(encoded)
+            await self._session.outbox.room_for(encoded, given_up=lambda: self.gone)
             self._check_answerable()
             with self.acks.awaited(id_) as reply:
                 self._send(encoded)
@@ -328,6 +328,7 @@ class Socket(Targets, Registry):
         self.push = self._gate.push
         self.scope.cancel()
         self.acks.fail(SocketDisconnected(self.id))
+        self._session.outbox.stir()
         if self._nursery is not None:
             self._nursery.cancel()
         if self.connected:

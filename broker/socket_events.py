@@ -312,8 +312,14 @@ class SocketEvents:
                 self._acknowledge(id_, ack_error(_INTERNAL))
 
     def _acknowledge(self, id_: int, values: list[Any]) -> None:
-        packet = Packet(PacketType.ACK, self._home.name, values, id_)
-        self._socket.push(encoded_packet(packet))
+        """Send an ack; raises TypeError or ValueError for what cannot be sent."""
+        encoded = encoded_packet(Packet(PacketType.ACK, self._home.name, values, id_))
+        if len(encoded.wire) > self._home.event_limit:
+            raise ValueError(
+                f"the ack has {len(encoded.wire)} bytes, more than max_outbox_bytes="
+                f"{self._home.event_limit}"
+            )
+        self._socket.push(encoded)
 
     def _calls(self, event: str) -> list[Call]:
         own = self._socket.handlers.of_event(event)

@@ -12,6 +12,8 @@ from typing import Any
 
 import trio
 
+from .errors import SocketDisconnected
+
 
 class SocketNursery:
     """`start_soon` and `start`, as a `trio.Nursery` has them.
@@ -19,7 +21,11 @@ class SocketNursery:
     An exception in a task goes to the namespace's `error` hook and ends the socket.
     """
 
-    def __init__(self, tasks: trio.Nursery, failed: Callable[[Exception], Awaitable[None]]) -> None:
+    def __init__(
+        self, sid: str, tasks: trio.Nursery, failed: Callable[[Exception], Awaitable[None]]
+    ) -> None:
+        """`tasks` is where they live; `failed` hears of an exception in one."""
+        self._sid = sid
         self._tasks = tasks
         self._failed = failed
         self._scopes: set[trio.CancelScope] = set()
@@ -35,7 +41,12 @@ class SocketNursery:
     async def start(
         self, async_fn: Callable[..., Awaitable[object]], *args: Any, name: object = None
     ) -> Any:
-        """Start `async_fn(*args, task_status=…)`; return what it is started with."""
+        """Start `async_fn(*args, task_status=…)`; return what it is started with.
+
+        Raises `SocketDisconnected` when the socket has gone, or goes before that.
+        """
+        if self._cancelled:
+            raise SocketDisconnected(self._sid)
         return await self._tasks.start(self._run_started, async_fn, args, name=name or async_fn)
 
     def cancel(self) -> None:
@@ -64,6 +75,8 @@ class SocketNursery:
             if not status.is_started:
                 raise  # in whoever waits for it to start
             await self._failed(error)
+        if self._cancelled and not status.is_started:
+            raise SocketDisconnected(self._sid)
 
     async def _run_in_scope(self, run: Callable[[], Awaitable[object]]) -> None:
         with trio.CancelScope() as scope:
