@@ -184,10 +184,10 @@ class Broker(Server, Everybody):
                 self._supervisor = supervisor
                 for namespace in self._namespaces.values():
                     namespace.start(supervisor)
+                supervisor.nursery.start_soon(self._cut_rooms, life, name="cutter")
                 task_status.started()
                 await life.deserted.wait()
-                with trio.CancelScope(deadline=life.deadline):
-                    await self._close_rooms()
+                await self._settled(life)
                 supervisor.nursery.cancel_scope.cancel()
         finally:
             self._supervisor = None
@@ -197,11 +197,19 @@ class Broker(Server, Everybody):
                 del self._namespaces[name]
             self._children.clear()
 
-    async def _close_rooms(self) -> None:
-        """Let the hosts of rooms handle what waits, and close."""
+    async def _settled(self, life: Life) -> None:
+        """Let the hosts of rooms handle what waits, and close, as long as there is time."""
+        with trio.CancelScope(deadline=life.deadline):
+            for namespace in list(self._namespaces.values()):
+                if namespace.actor is not None:
+                    await namespace.actor.close_rooms()
+
+    async def _cut_rooms(self, life: Life) -> None:
+        """Cut short what rooms do when nobody waits any longer, or what is asked keeps us here."""
+        await life.killed.wait()
         for namespace in self._namespaces.values():
             if namespace.actor is not None:
-                await namespace.actor.close_rooms()
+                namespace.actor.cut_rooms()
 
     def test_client(
         self,
@@ -244,7 +252,8 @@ class Broker(Server, Everybody):
             tasks=count_tasks(self._supervisor.nursery) + self._life.count_tasks(),
             pending_acks=sum(len(sock.acks) for sock in sockets),
             mailbox_messages=sum(len(actor.mailbox) for actor in actors)
-            + sum(len(room.mailbox) for room in rooms),
+            + sum(len(room.mailbox) for room in rooms)
+            + sum(len(room.host.mailbox) for room in rooms if room.host is not None),
             outbox_bytes=sum(session.outbox.bytes for session in sessions),
             outbox_packets=sum(session.outbox.packets for session in sessions),
             dropped=services.tally.dropped,

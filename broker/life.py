@@ -34,6 +34,10 @@ class Life:
         self.services = Services(options)
         self.closing = trio.Event()
         """Set when it begins to close."""
+        self.killed = trio.Event()
+        """Set when waiting no longer helps, though not everything has ended by itself."""
+        self.drained = False
+        """Whether everything has ended by itself."""
         self.deserted = trio.Event()
         """Set when the last session has gone."""
         self._drains = 0
@@ -117,9 +121,21 @@ class Life:
     def kill(self) -> None:
         """Cancel everything that is left."""
         self.closing.set()
+        self._wait_no_longer()
         self.nursery.cancel_scope.cancel()
         for scope in (*self._held, *self._idle):
             scope.cancel()
+
+    def _wait_no_longer(self) -> None:
+        if not self.drained:
+            self.killed.set()
+
+    async def hear_cancellation(self) -> None:
+        """Set `killed` when this is cancelled, for those who cannot be, or are shielded."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._wait_no_longer()
 
     def count_tasks(self) -> int:
         """Return how many tasks the sessions have."""

@@ -143,9 +143,10 @@ RoomMessage: TypeAlias = Publish | Join | Leave | BeginJoin | EndJoin | Evict
 
 @attrs.frozen
 class Left:
-    """The member is out of the room."""
+    """The member is out of the room, which it had entered by this join."""
 
     member: Member
+    join: Join
 
 
 @attrs.frozen

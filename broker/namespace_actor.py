@@ -196,13 +196,22 @@ class NamespaceActor(Actor[NamespaceMessage]):
             case _:
                 super().abandon(message)
 
+    @property
+    def _hosts(self) -> list[RoomHost]:
+        return [room.host for room in self.rooms.values() if isinstance(room.host, RoomHost)]
+
     async def close_rooms(self) -> None:
-        """Let the rooms of users' types end with what they have to do; cancelled, at once."""
-        hosts = [room.host for room in self.rooms.values() if isinstance(room.host, RoomHost)]
+        """Let the rooms of users' types end with what they have to do; cancelled, wait no more."""
+        hosts = self._hosts
         for host in hosts:
             host.finish()
         for host in hosts:
             await host.ended.wait()
+
+    def cut_rooms(self) -> None:
+        """Cut short what the rooms of users' types do."""
+        for host in self._hosts:
+            host.cut()
 
     # What other tasks call.
 

@@ -47,6 +47,7 @@ class RoomActor(Actor[RoomMessage]):
         self.members: dict[Member, Join] = {}
         self.joining: dict[Member, None] = {}
         self.host: Actor[HostMessage] | None = None
+        self._entered: dict[Member, Join] = {}  # the joins by which members have come in
         self._lane: list[Publish] = []
 
     @property
@@ -86,6 +87,8 @@ class RoomActor(Actor[RoomMessage]):
 
     def _enter(self, join: Join) -> bool:
         is_new = join.member not in self.members
+        if is_new and self.host is not None:
+            self._entered[join.member] = join
         self.members[join.member] = join
         join.member.room_actors[self.name] = self
         return is_new
@@ -96,7 +99,7 @@ class RoomActor(Actor[RoomMessage]):
             del member.room_actors[self.name]
             if self.host is not None:
                 with suppress(ActorGone):  # it lets everybody out by itself when it ends
-                    self.host.tell_surely(Left(member))
+                    self.host.tell_surely(Left(member, self._entered.pop(member)))
 
     def _begin_join(self, join: Join) -> bool:
         if join.member in self.members:

@@ -87,7 +87,10 @@ class RoomHost(AsyncActor[HostMessage]):
         timeout = options.handler_timeout
         self._timeout = math.inf if timeout is None else timeout  # of each call
         self._last_timeout = options.disconnect_timeout
-        self._in: dict[Member, None] = {}  # whose `on_join` has returned, and `on_leave` not begun
+        self._in: dict[Member, Join] = {}  # whose `on_join` has returned, and `on_leave` not begun
+        self._call_scope = trio.CancelScope()  # of the call that runs
+        self._cut = False  # whether calls are cut short, as the broker cannot wait for them
+        self._closing = False  # whether the last hooks run, which have a limit of their own
         self._failed = False  # whether this life ends because of an error
 
     async def run(self) -> None:
@@ -119,10 +122,17 @@ class RoomHost(AsyncActor[HostMessage]):
         """End with this life: what waits is still handled, and nothing lingers."""
         self.mailbox.close()
 
+    def cut(self) -> None:
+        """End now: cut short what runs, whose asker may be what the broker waits for."""
+        self._cut = True
+        self.mailbox.close()
+        if not self._closing:
+            self._call_scope.cancel()
+
     # One life.
 
     async def _live(self, first: HostMessage) -> None:
-        self._failed = created = False
+        self._failed = self._closing = created = False
         try:
             hooks = self._make()
             async with AsyncExitStack() as stack:
@@ -138,8 +148,10 @@ class RoomHost(AsyncActor[HostMessage]):
                 _refuse(first, error)
             elif not self._failed:
                 logger.exception("the lifespan of room %r failed, which ends it", self.name)
-            await self._evict()
-            self._in.clear()
+        if not created:
+            _refuse(first, RuntimeError(f"room {self.name!r}: its lifespan ended before on_create"))
+        await self._evict()  # who is left, after a crash
+        self._in.clear()
 
     async def _serve(self, hooks: Hooks, first: HostMessage) -> None:
         message: HostMessage | None = first
@@ -169,9 +181,11 @@ class RoomHost(AsyncActor[HostMessage]):
 
     async def _close(self, hooks: Hooks) -> None:
         """Let everybody out, whether or not he has left, and close."""
+        self._closing = True
         await self._evict()
-        with self._last("the on_leave hooks"):
-            while self._in:
+        deadline = trio.current_time() + self._last_timeout
+        while self._in:
+            with self._last("on_leave", deadline):
                 await self._say_goodbye(hooks, next(iter(self._in)))
         with self._last("on_close"):
             try:
@@ -190,8 +204,8 @@ class RoomHost(AsyncActor[HostMessage]):
             case Join():
                 if not message.withdrawn:
                     await self._welcome(hooks, message)
-            case Left(member=member):
-                if member in self._in:
+            case Left(member=member, join=join):
+                if self._in.get(member) is join:  # else it was seen off before, and is in again
                     with self._last("on_leave"):
                         await self._say_goodbye(hooks, member)
             case Told(message=told):
@@ -222,6 +236,9 @@ class RoomHost(AsyncActor[HostMessage]):
             return
         if not await self.room.ask(BeginJoin(join)):
             return  # it is in already
+        if join.member in self._in:  # it has left, and the word of that comes behind this join
+            with self._last("on_leave"):
+                await self._say_goodbye(hooks, join.member)
         accepted = entered = False
         error: Exception | None = None
         self.joiner = join.member
@@ -242,7 +259,7 @@ class RoomHost(AsyncActor[HostMessage]):
             with trio.CancelScope(shield=True), suppress(ActorGone):  # answered within a turn
                 entered = await self.room.ask(EndJoin(join, accepted))
             if accepted:
-                self._in[join.member] = None
+                self._in[join.member] = join
         if accepted and not entered:
             join.reply.fail(SocketDisconnected(join.member.id))  # or it was cancelled
             with self._last("on_leave"):
@@ -270,9 +287,10 @@ class RoomHost(AsyncActor[HostMessage]):
             self._judge(hooks, error, f"on_leave of socket {member.id}")
 
     @contextmanager
-    def _last(self, what: str) -> Iterator[None]:
+    def _last(self, what: str, deadline: float | None = None) -> Iterator[None]:
         """Shield what must run whatever is cancelled, for so long and no longer."""
-        deadline = trio.current_time() + self._last_timeout
+        if deadline is None:
+            deadline = trio.current_time() + self._last_timeout
         with trio.CancelScope(shield=True, deadline=deadline) as scope:
             yield
         if scope.cancelled_caught:
@@ -284,14 +302,21 @@ class RoomHost(AsyncActor[HostMessage]):
             )
 
     async def _call(self, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
-        with self.handling(), trio.move_on_after(self._timeout):
+        with self.handling(), trio.move_on_after(self._timeout) as self._call_scope:
+            if self._cut and not self._closing:
+                self._call_scope.cancel()
             return await function(*args)
+        if self._cut:
+            raise ActorGone(self.name)
         raise trio.TooSlowError(f"it took longer than handler_timeout={self._timeout:g} s")
 
     def _judge(self, hooks: Hooks, error: Exception, what: str) -> None:
         """Do with an error what the room's policy says; raises it when the room is to crash."""
         if isinstance(error, REFUSALS):
             logger.info("room %r: the %s was refused: %s", self.name, what, error)
+            return
+        if self._cut and isinstance(error, ActorGone):
+            self._failed = True  # it was cut short
             return
         logger.error(
             "room %r: the %s failed (on_error=%r)", self.name, what, hooks.on_error, exc_info=error

@@ -93,6 +93,7 @@ class Server:
                 background.start_soon(life.services.flusher.run, name="flusher")
                 try:
                     async with trio.open_nursery() as life.nursery:
+                        background.start_soon(life.hear_cancellation, name="cancellation")
                         try:
                             yield life
                             life.shut()
@@ -100,6 +101,7 @@ class Server:
                             failure = error
                             life.kill()
                     await life.released()
+                    life.drained = True
                 finally:
                     life.kill()
                     with trio.CancelScope(shield=True):  # hooks have their own deadline
@@ -135,7 +137,11 @@ class Server:
         if life is not None:
             life.shut()
             await life.released()
+            await self._settled(life)
         await trio.lowlevel.checkpoint()
+
+    async def _settled(self, life: Life) -> None:
+        """Wait until what lives above the sessions has ended, once nobody holds the life."""
 
     async def drain(self, batch: int = 100, interval: float = 1.0) -> None:
         """End gracefully and gradually, as for a deploy: not all clients come back at once.
@@ -156,6 +162,7 @@ class Server:
         if life is not None:
             await life.drain(drain)
             await life.released()
+            await self._settled(life)
         await trio.lowlevel.checkpoint()
 
     # Serving.

@@ -120,7 +120,7 @@ class OwnRooms:
                 if sim.maybe("a broken join", 0.05):
                     raise BrokenError
                 with trio.CancelScope(shield=True):  # as one that must not be cut in two
-                    await dawdle(sim, 3)
+                    await dawdle(sim, 8)
 
             async def on_leave(self, socket: Socket) -> None:
                 storm.over(socket, self.name)
@@ -246,7 +246,7 @@ class OwnRooms:
         """Join, or ask, and be cancelled at some moment."""
         before = socket.joined_rooms
         bump = Bump()
-        joins = self.sim.maybe("a join is cancelled")
+        joins = self.sim.maybe("a join is cancelled", 0.6)
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
 
