@@ -254,6 +254,8 @@ class NamespaceActor(Actor[NamespaceMessage]):
             try:
                 if room is None:
                     await self.tell(OpenRoom(name, message))
+                elif room.host is None and not isinstance(message, Join):
+                    raise _no_host(name)
                 else:
                     await room.entrance.tell(message)
                 return
@@ -324,6 +326,8 @@ class NamespaceActor(Actor[NamespaceMessage]):
         """Tell it something; raises `MailboxFull`."""
         room = self.rooms.get(name)
         told = Told(message)
+        if room is not None and room.host is None:
+            raise _no_host(name)
         try:
             if room is None:
                 self.tell_nowait(OpenRoom(name, told))
@@ -331,6 +335,13 @@ class NamespaceActor(Actor[NamespaceMessage]):
                 room.entrance.tell_nowait(told)
         except ActorGone:
             raise BrokerNotRunning("a room") from None
+
+
+def _no_host(name: str) -> LookupError:
+    return LookupError(
+        f"the room {name!r} has nobody to ask or tell until it begins anew: its `room_type` was "
+        "registered while it lived"
+    )
 
 
 async def _let_out(leaves: list[tuple[Actor[RoomMessage], Leave]]) -> None:

@@ -111,6 +111,25 @@ async def test_a_room_of_no_type_cannot_be_asked_or_told_but_is_a_target() -> No
         assert await client.expect("hi") == (1,)
 
 
+async def test_a_plain_room_that_lives_is_not_asked_though_its_type_comes_meanwhile() -> None:
+    broker = Broker()
+    async with broker, broker.test_client() as client:
+        socket = broker.sockets[client.id]
+        await socket.join("r")
+        notes = diary(broker)
+        room = broker.room("r")
+        for attempt in (room.ask(Add(1)), room.tell("x")):
+            with pytest.raises(LookupError, match="while it lived"):
+                await attempt
+        with pytest.raises(LookupError, match="while it lived"):
+            room.tell_nowait("x")
+        assert (await room.emit("still here")).recipients == 1
+        await socket.leave("r")
+        await wait_all_tasks_blocked()
+        assert await room.ask(Add(1)) == 1
+        assert words(notes)[:2] == ["open", "create"]
+
+
 # Lives.
 
 
