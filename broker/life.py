@@ -36,7 +36,7 @@ class Life:
         """Set when it begins to close."""
         self.killed = trio.Event()
         """Set when waiting no longer helps, though not everything has ended by itself."""
-        self.drained = False
+        self.settled = False
         """Whether everything has ended by itself."""
         self.deserted = trio.Event()
         """Set when the last session has gone."""
@@ -127,7 +127,7 @@ class Life:
             scope.cancel()
 
     def _wait_no_longer(self) -> None:
-        if not self.drained:
+        if not self.settled:
             self.killed.set()
 
     async def hear_cancellation(self) -> None:

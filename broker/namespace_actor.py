@@ -245,7 +245,7 @@ class NamespaceActor(Actor[NamespaceMessage]):
 
     def _host(self, name: str) -> AsyncActor[Any] | None:
         room = self.rooms.get(name)
-        return None if room is None or not isinstance(room.host, AsyncActor) else room.host
+        return None if room is None else room.host
 
     async def _post(self, name: str, message: Join | Told | Asked) -> None:
         """Post to the room of that name, alive or not; waits for a place."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, assert_never
 
-from actors import Actor, ActorGone
+from actors import Actor, ActorGone, AsyncActor
 
 from .errors import SocketDisconnected
 from .fanout import fan_out, fan_out_together
@@ -46,7 +46,7 @@ class RoomActor(Actor[RoomMessage]):
         self._retire = retire
         self.members: dict[Member, Join] = {}
         self.joining: dict[Member, None] = {}
-        self.host: Actor[HostMessage] | None = None
+        self.host: AsyncActor[HostMessage] | None = None
         self._entered: dict[Member, Join] = {}  # the joins by which members have come in
         self._lane: list[Publish] = []
 

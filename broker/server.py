@@ -101,7 +101,7 @@ class Server:
                             failure = error
                             life.kill()
                     await life.released()
-                    life.drained = True
+                    life.settled = True
                 finally:
                     life.kill()
                     with trio.CancelScope(shield=True):  # hooks have their own deadline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,12 +64,12 @@ def who_is_refused_gets_the_rooms_events() -> Iterator[None]:
 
 
 @contextmanager
-def cancelled_joins_enter() -> Iterator[None]:
-    """Let in who has been cancelled while its `on_join` ended."""
+def _joins_end_with(may_enter: Callable[[Join], bool]) -> Iterator[None]:
+    """Let in whom an `on_join` has accepted and who `may_enter`, and look no further."""
 
     def end_join(self: RoomActor, join: Join, accepted: bool) -> bool:
         del self.joining[join.member]
-        entered = accepted and not join.member.gone
+        entered = accepted and may_enter(join)
         if entered:
             join.reply.send(self._enter(join))
         join.member.resolve(self, entered=entered)
@@ -80,18 +80,16 @@ def cancelled_joins_enter() -> Iterator[None]:
 
 
 @contextmanager
+def cancelled_joins_enter() -> Iterator[None]:
+    """Let in who has been cancelled while its `on_join` ended."""
+    with _joins_end_with(lambda join: not join.member.gone):
+        yield
+
+
+@contextmanager
 def who_has_gone_enters() -> Iterator[None]:
     """Let in who has gone while its `on_join` ran: a ghost."""
-
-    def end_join(self: RoomActor, join: Join, accepted: bool) -> bool:
-        del self.joining[join.member]
-        entered = accepted and not join.reply.cancelled
-        if entered:
-            join.reply.send(self._enter(join))
-        join.member.resolve(self, entered=entered)
-        return entered
-
-    with replaced(RoomActor, "_end_join", end_join):
+    with _joins_end_with(lambda join: not join.reply.cancelled):
         yield
 
 
