@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import attrs
 
@@ -16,6 +16,9 @@ from protocol.socketio import RESERVED_EVENTS
 
 AsyncFunction: TypeAlias = Callable[..., Awaitable[Any]]
 F = TypeVar("F", bound=AsyncFunction)
+
+# What is called with a socket alone, and is neither a hook nor an event's handler.
+SocketUse: TypeAlias = Literal["middleware", "on_slow", "on_socket"]
 
 # Hooks and what they are called with. On a socket they are called without it, as in Node.
 HOOKS = {
@@ -85,9 +88,7 @@ class Handlers:
         self._inherited = inherited
         self._hooks: dict[str, list[Handler]] = {}
         self._events: dict[str, list[Handler]] = {}
-        self._middleware: list[Handler] = []
-        self._slow: list[Handler] = []
-        self._companions: list[Handler] = []
+        self._functions: dict[SocketUse, list[Handler]] = {}
         self._claims: dict[str, int] = {}  # how many loops take an event
 
     def of_event(self, event: str) -> list[Handler]:
@@ -100,23 +101,10 @@ class Handlers:
         inherited = [] if self._inherited is None else self._inherited.of_hook(name)
         return [*inherited, *self._hooks.get(name, ())]
 
-    @property
-    def middleware(self) -> list[Handler]:
-        """The connect middleware, in order."""
-        inherited = [] if self._inherited is None else self._inherited.middleware
-        return [*inherited, *self._middleware]
-
-    @property
-    def slow(self) -> list[Handler]:
-        """What hears of slow clients, in order."""
-        inherited = [] if self._inherited is None else self._inherited.slow
-        return [*inherited, *self._slow]
-
-    @property
-    def companions(self) -> list[Handler]:
-        """The functions for the whole life of a socket, in order."""
-        inherited = [] if self._inherited is None else self._inherited.companions
-        return [*inherited, *self._companions]
+    def of_socket_as(self, use: SocketUse) -> list[Handler]:
+        """Return what is called with (socket), and no event, for this use; in order."""
+        inherited = [] if self._inherited is None else self._inherited.of_socket_as(use)
+        return [*inherited, *self._functions.get(use, ())]
 
     def add(self, event: str, function: AsyncFunction) -> None:
         """Register `function`; raises TypeError or ValueError for what can never be called.
@@ -150,28 +138,12 @@ class Handlers:
         name = _ALIASES.get(event, event)
         return name if name in HOOKS else None
 
-    def use(self, function: AsyncFunction) -> None:
-        """Register connect middleware, which is called with (socket)."""
+    def add_as(self, use: SocketUse, function: AsyncFunction) -> None:
+        """Register what is called with (socket); raises TypeError for what cannot be."""
         handler = Handler.of(function)
         if not handler.takes(1):
-            raise TypeError(f"middleware is called with (socket); {handler.name} is not")
-        self._middleware.append(handler)
-
-    def on_slow(self, function: AsyncFunction) -> None:
-        """Register what hears of slow clients, which is called with (socket)."""
-        handler = Handler.of(function)
-        if not handler.takes(1):
-            raise TypeError(f"on_slow's handlers are called with (socket); {handler.name} is not")
-        self._slow.append(handler)
-
-    def add_companion(self, function: AsyncFunction) -> None:
-        """Register a function for the whole life of a socket, which is called with (socket)."""
-        handler = Handler.of(function)
-        if not handler.takes(1):
-            raise TypeError(
-                f"`on_socket` functions are called with (socket); {handler.name} is not"
-            )
-        self._companions.append(handler)
+            raise TypeError(f"{use}'s handlers are called with (socket); {handler.name} is not")
+        self._functions.setdefault(use, []).append(handler)
 
     def claim(self, events: Iterable[str]) -> None:
         """Have no handlers of these, which a loop takes, until `release`."""

@@ -75,7 +75,7 @@ class Hooks:
 
     def tell_slow(self) -> None:
         """Tell who wants to hear it that the client reads too little, each in a task of its own."""
-        for handler in self._socket.namespace.handlers.slow:
+        for handler in self._socket.namespace.handlers.of_socket_as("on_slow"):
             scope = trio.CancelScope()
             self._slow.append(scope)
             self._session.nursery.start_soon(self._run_slow, handler, scope, name="slow")

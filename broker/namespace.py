@@ -45,7 +45,7 @@ class NamespaceRegistry(Registry):
 
         Raising `ConnectError` refuses the client, which gets its message and data.
         """
-        self.handlers.use(function)
+        self.handlers.add_as("middleware", function)
         return function
 
     def on_slow(self, function: F) -> F:
@@ -56,7 +56,7 @@ class NamespaceRegistry(Registry):
         of its own, and keeps nobody waiting; an exception goes to the `error` hook, with the name
         `slow`. No event of a client calls it, whatever its name.
         """
-        self.handlers.on_slow(function)
+        self.handlers.add_as("on_slow", function)
         return function
 
     def on_socket(self, function: F) -> F:
@@ -67,7 +67,7 @@ class NamespaceRegistry(Registry):
         `error` hook and ends that socket; when it returns, nothing else ends. It loops over
         `socket.events()`. Raises TypeError for what is not async or takes no socket.
         """
-        self.handlers.add_companion(function)
+        self.handlers.add_as("on_socket", function)
         return function
 
 

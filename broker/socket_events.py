@@ -92,7 +92,7 @@ class SocketEvents:
         finally:
             late.cancel()
         if not self._socket.gone:
-            for handler in self._home.handlers.companions:
+            for handler in self._home.handlers.of_socket_as("on_socket"):
                 accompany = partial(self._accompany, self._loops.begin(handler.name), handler)
                 self._socket.nursery.start_soon(accompany, name=handler.function)
 
