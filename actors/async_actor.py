@@ -90,13 +90,18 @@ class AsyncActor(Actor[M], Generic[M]):
         """Whether the message that is being handled waits for `task` to end."""
         if not self._handling:
             return False
-        nursery: trio.Nursery | None = None
+        way = self._way_to(task)
+        return way is not None and self._outside.isdisjoint(way)
+
+    def _way_to(self, task: trio.lowlevel.Task) -> tuple[trio.Nursery, ...] | None:
+        """Return the nursery of this task that `task` is below of, if any; None: not below it."""
+        way: tuple[trio.Nursery, ...] = ()
         while task is not self._task:
-            nursery = task.parent_nursery
-            if nursery is None:
-                return False
-            task = nursery.parent_task
-        return nursery not in self._outside
+            if task.parent_nursery is None:
+                return None
+            way = (task.parent_nursery,)
+            task = task.parent_nursery.parent_task
+        return way
 
     def path_to(self, goal: AsyncActor[Any]) -> tuple[AsyncActor[Any], ...] | None:
         """Return who waits for whom from here to `goal`, both included; None: it does not."""
@@ -112,6 +117,14 @@ class AsyncActor(Actor[M], Generic[M]):
                     seen.add(found)
                     paths.append((*path, found))
         return None
+
+
+def current_actor() -> AsyncActor[Any] | None:
+    """Return the actor whose task this is, or is below in the tree of tasks, if there is one."""
+    actor = _above.get()
+    if actor is None or actor._way_to(trio.lowlevel.current_task()) is None:
+        return None
+    return actor
 
 
 def handling_actor() -> AsyncActor[Any] | None:

@@ -207,4 +207,9 @@ class Retire(Ask[bool]):
     room: Actor[RoomMessage]
 
 
-NamespaceMessage: TypeAlias = PublishWide | Admit | Remove | OpenRoom | Retire
+@attrs.frozen
+class FinishRooms(Ask[None]):
+    """Let the rooms of users' types end with what they have to do, and bring no other to life."""
+
+
+NamespaceMessage: TypeAlias = PublishWide | Admit | Remove | OpenRoom | Retire | FinishRooms

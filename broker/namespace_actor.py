@@ -9,15 +9,16 @@ The other direction is free of waiting: this actor never waits for a room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
 import trio
 
 from actors import Actor, ActorGone, Ask, AsyncActor, Restart, Supervisor
-from actors.async_actor import circle_with, waiting_for
+from actors.async_actor import circle_with, current_actor, waiting_for
 
 from .encoded import Encoded
 from .errors import BrokerNotRunning, JoinRefused
@@ -28,6 +29,7 @@ from .messages import (
     Audience,
     Delivery,
     Doubt,
+    FinishRooms,
     Join,
     Leave,
     Member,
@@ -43,6 +45,8 @@ from .messages import (
 from .options import Options
 from .room_actor import RoomActor
 from .room_host import Hooks, RoomHost
+
+logger = logging.getLogger("atrio.room")
 
 T = TypeVar("T")
 
@@ -63,6 +67,7 @@ class NamespaceActor(Actor[NamespaceMessage]):
         self._supervisor = supervisor
         self._options = options
         self._room_maker = room_maker
+        self._closing = False  # whether the rooms end, and no other is born
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
 
@@ -83,6 +88,11 @@ class NamespaceActor(Actor[NamespaceMessage]):
                 self._open_room(name, first)
             case Retire(room=room, reply=reply):
                 reply.send(self._may_retire(room))
+            case FinishRooms(reply=reply):
+                self._closing = True
+                for host in self._hosts:
+                    host.finish()
+                reply.send(None)
             case _:
                 assert_never(message)
 
@@ -92,7 +102,9 @@ class NamespaceActor(Actor[NamespaceMessage]):
             room = self.rooms[name] = RoomActor(name, self._retire)
             make = self._room_maker(name)
             if make is not None:
-                room.host = RoomHost(room, make, self._retire, self._options, self.name)
+                room.host = host = RoomHost(room, make, self._retire, self._options, self.name)
+                if self._closing:
+                    host.finish()
                 self._start(room, room.host, f"host of room {name!r} of {self.name}")
             self._start(room, room, f"room {name!r} of {self.name}")
         room.entrance.tell_surely(first)
@@ -191,8 +203,8 @@ class NamespaceActor(Actor[NamespaceMessage]):
         match message:
             case OpenRoom(first=Join(reply=reply) | Asked(question=Ask(reply=reply))):
                 reply.fail(BrokerNotRunning("a room"))
-            case OpenRoom():
-                pass
+            case OpenRoom(name=name):
+                logger.warning("room %r: what it was told is dropped: the broker ends", name)
             case _:
                 super().abandon(message)
 
@@ -202,11 +214,10 @@ class NamespaceActor(Actor[NamespaceMessage]):
 
     async def close_rooms(self) -> None:
         """Let the rooms of users' types end with what they have to do; cancelled, wait no more."""
-        hosts = self._hosts
-        for host in hosts:
-            host.finish()
-        for host in hosts:
-            await host.ended.wait()
+        with suppress(ActorGone):  # those that were to be born before this come first
+            await self.ask(FinishRooms())
+        while hosts := self._hosts:
+            await hosts[0].ended.wait()
 
     def cut_rooms(self) -> None:
         """Cut short what the rooms of users' types do."""
@@ -252,6 +263,8 @@ class NamespaceActor(Actor[NamespaceMessage]):
         while True:
             room = self.rooms.get(name)
             try:
+                if room is None and self._closing:
+                    raise BrokerNotRunning("a room")
                 if room is None:
                     await self.tell(OpenRoom(name, message))
                 elif room.host is None and not isinstance(message, Join):
@@ -311,30 +324,54 @@ class NamespaceActor(Actor[NamespaceMessage]):
             return await question.reply.wait()
 
     async def tell_room(self, name: str, message: object) -> None:
-        """Tell it something; waits for a place, but not for a room that waits for the caller."""
+        """Tell it something; waits for a place, but not for a room that waits for the caller.
+
+        What a room tells while the broker closes, and nobody can handle, is dropped.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         find = partial(self._host, name)
         host = find()
-        if host is not None and circle_with(host) is not None:
-            host.tell_surely(Told(message))
-        else:
-            with waiting_for(find):
-                await self._post(name, Told(message))
+        with _dropped_from_a_room(name):
+            if host is not None and circle_with(host) is not None:
+                host.tell_surely(Told(message))
+            else:
+                with waiting_for(find):
+                    await self._post(name, Told(message))
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def tell_room_nowait(self, name: str, message: object) -> None:
-        """Tell it something; raises `MailboxFull`."""
+        """Tell it something; raises `MailboxFull`, and does as `tell_room` when it closes."""
         room = self.rooms.get(name)
         told = Told(message)
         if room is not None and room.host is None:
             raise _no_host(name)
-        try:
-            if room is None:
-                self.tell_nowait(OpenRoom(name, told))
-            else:
-                room.entrance.tell_nowait(told)
-        except ActorGone:
-            raise BrokerNotRunning("a room") from None
+        with _dropped_from_a_room(name):
+            try:
+                if room is not None:
+                    room.entrance.tell_nowait(told)
+                elif self._closing:
+                    raise BrokerNotRunning("a room")
+                else:
+                    self.tell_nowait(OpenRoom(name, told))
+            except ActorGone:
+                raise BrokerNotRunning("a room") from None
+
+
+@contextmanager
+def _dropped_from_a_room(name: str) -> Iterator[None]:
+    """Let no code of a room hear that the broker ends: it has to end, too, in its own way."""
+    try:
+        yield
+    except (ActorGone, BrokerNotRunning):
+        teller = current_actor()
+        if teller is None:
+            raise
+        logger.warning(
+            "room %r: what room %r tells it is dropped: it has ended, or would have to be born, "
+            "while the broker closes",
+            name,
+            teller.name,
+        )
 
 
 def _no_host(name: str) -> LookupError:

@@ -89,9 +89,12 @@ class RoomHost(AsyncActor[HostMessage]):
         self._last_timeout = options.disconnect_timeout
         self._in: dict[Member, Join] = {}  # whose `on_join` has returned, and `on_leave` not begun
         self._call_scope = trio.CancelScope()  # of the call that runs
+        self._idle = trio.CancelScope()  # of the waiting for a message
+        self._finishing = False  # whether the broker closes, so that this waits for nothing
         self._cut = False  # whether calls are cut short, as the broker cannot wait for them
         self._closing = False  # whether the last hooks run, which have a limit of their own
         self._failed = False  # whether this life ends because of an error
+        self._dropped = 0  # messages that were told and are not handled
 
     async def run(self) -> None:
         """Live, until the room is let go."""
@@ -99,28 +102,37 @@ class RoomHost(AsyncActor[HostMessage]):
             await super().run()
         finally:
             self.ended.set()
+            if self._dropped:
+                logger.warning(
+                    "room %r: %d messages that it was told are dropped: it has ended, for the "
+                    "broker closes",
+                    self.name,
+                    self._dropped,
+                )
 
     async def turns(self) -> None:
         """Have one life after the other."""
         self.become_current()
-        while (message := await self.mailbox.take()) is not None:
+        while not self._cut and (message := await self.mailbox.take()) is not None:
             if not _is_void(message):
                 try:
                     await self._live(message)
                 finally:
-                    self.abandon(message)
+                    _refuse(message, ActorGone(self.name))  # unless it was answered
             message = None  # what it names shall not outlive it while this waits
             if not len(self.mailbox):
                 with suppress(ActorGone):  # the broker ends
                     await self._retire(self.room)
 
     def abandon(self, message: HostMessage) -> None:
-        """Tell who asked that there will be no answer, unless there was one."""
+        """Tell who asked that there will be no answer; count what nobody waits for."""
         _refuse(message, ActorGone(self.name))
+        self._dropped += isinstance(message, Told)
 
     def finish(self) -> None:
-        """End with this life: what waits is still handled, and nothing lingers."""
-        self.mailbox.close()
+        """End as soon as nothing waits: what comes until then is still handled."""
+        self._finishing = True
+        self._idle.cancel()
 
     def cut(self) -> None:
         """End now: cut short what runs, whose asker may be what the broker waits for."""
@@ -160,7 +172,7 @@ class RoomHost(AsyncActor[HostMessage]):
                 try:
                     await self._handle(hooks, message)
                 finally:
-                    self.abandon(message)
+                    _refuse(message, ActorGone(self.name))  # unless it was answered
                 message = None if self._failed else await self._next(hooks)
         except Exception:  # it crashes
             raise
@@ -171,17 +183,21 @@ class RoomHost(AsyncActor[HostMessage]):
 
     async def _next(self, hooks: Hooks) -> HostMessage | None:
         """Wait for a message; None when this life is over."""
-        if self._in or len(self.mailbox):
+        if self._cut:
+            return None
+        if len(self.mailbox):
             return await self.mailbox.take()
-        message = None
-        if hooks.linger > 0:
-            with trio.move_on_after(hooks.linger):
-                message = await self.mailbox.take()
-        return message
+        if not self._finishing and (self._in or hooks.linger > 0):
+            wait = math.inf if self._in else hooks.linger
+            with trio.move_on_after(wait) as self._idle:
+                return await self.mailbox.take()
+        return None
 
     async def _close(self, hooks: Hooks) -> None:
         """Let everybody out, whether or not he has left, and close."""
         self._closing = True
+        if self._finishing and not len(self.mailbox):
+            self.mailbox.close()  # no other life follows that could handle what comes
         await self._evict()
         deadline = trio.current_time() + self._last_timeout
         while self._in:

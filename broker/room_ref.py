@@ -64,7 +64,9 @@ class OneRoom(Everybody):
         """Give the room a message that nobody waits for, and bring it to life if need be.
 
         Waits while the room's mailbox is full, but never for a room that waits for the caller.
-        Raises LookupError for a room of no `room_type`, `BrokerNotRunning`.
+        Raises LookupError for a room of no `room_type`, `BrokerNotRunning`. In a room's own code
+        it does not raise that while the broker closes: what nobody can handle then is dropped, and
+        logged.
         """
         self.namespace.check_hosted(self.name)
         await self.namespace.running("tell").tell_room(self.name, message)
