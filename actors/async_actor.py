@@ -11,8 +11,13 @@ handling does not wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
@@ -45,6 +50,7 @@ class AsyncActor(Actor[M], Generic[M]):
         self._task: trio.lowlevel.Task | None = None
         self._outside: frozenset[trio.Nursery] = frozenset()
         self._handling = False
+        self._entering = False  # whether nurseries may stay open behind what is handled
         self._awaited: list[Found] = []
 
     async def handle(self, message: M) -> None:
@@ -79,7 +85,35 @@ class AsyncActor(Actor[M], Generic[M]):
     def handling(self) -> Iterator[None]:
         """Let what this task waits for in the block count as the actor's waiting."""
         assert self._task is not None
-        self._outside = frozenset(self._task.child_nurseries)
+        with self._handling_from(frozenset(self._task.child_nurseries)):
+            yield
+
+    @asynccontextmanager
+    async def enclosed(self, manager: AbstractAsyncContextManager[object]) -> AsyncIterator[None]:
+        """Enter and leave `manager` as `handling` does a message; the block itself is no handling.
+
+        To enter it waits for no task of a nursery that stays open, so a task counts only when this
+        one is seen to wait for its nursery. To leave it waits for all tasks in what it has opened.
+        """
+        assert self._task is not None
+        outside = frozenset(self._task.child_nurseries)
+
+        async def leave(*error: Any) -> bool | None:
+            with self._handling_from(outside):
+                return await manager.__aexit__(*error)
+
+        async with AsyncExitStack() as stack:
+            with self._handling_from(outside, entering=True):
+                await manager.__aenter__()
+            stack.push_async_exit(leave)
+            yield
+
+    @contextmanager
+    def _handling_from(
+        self, outside: frozenset[trio.Nursery], *, entering: bool = False
+    ) -> Iterator[None]:
+        self._outside = outside
+        self._entering = entering
         self._handling = True
         try:
             yield
@@ -91,7 +125,18 @@ class AsyncActor(Actor[M], Generic[M]):
         if not self._handling:
             return False
         way = self._way_to(task)
-        return way is not None and self._outside.isdisjoint(way)
+        if not way:
+            return way is not None  # it is the actor's own task
+        (nursery,) = way
+        return nursery not in self._outside and not (self._entering and self._may_go_on(nursery))
+
+    def _may_go_on(self, nursery: trio.Nursery) -> bool:
+        """Whether the actor's own task does something else than wait for this nursery of it."""
+        assert self._task is not None
+        if nursery is not self._task.child_nurseries[-1]:
+            return True
+        names = {frame.f_code.co_qualname for frame, _ in self._task.iter_await_frames()}
+        return "NurseryManager.__aexit__" not in names
 
     def _way_to(self, task: trio.lowlevel.Task) -> tuple[trio.Nursery, ...] | None:
         """Return the nursery of this task that `task` is below of, if any; None: not below it."""

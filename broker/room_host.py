@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 import trio
@@ -147,9 +147,7 @@ class RoomHost(AsyncActor[HostMessage]):
         self._failed = self._closing = created = False
         try:
             hooks = self._make()
-            async with AsyncExitStack() as stack:
-                with self.handling():
-                    await stack.enter_async_context(hooks.lifespan())
+            async with self.enclosed(hooks.lifespan()):
                 await self._call(hooks.on_create)
                 created = True
                 await self._serve(hooks, first)

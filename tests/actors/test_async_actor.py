@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 
 import attrs
@@ -137,3 +137,63 @@ async def test_a_child_task_of_a_handling_waits_for_it_and_one_of_a_longer_life_
     await ask(actor, start_both)
     assert sorted(seen, key=repr) == sorted([None, actor], key=repr)
     nursery.cancel_scope.cancel()
+
+
+class Wrapped(AsyncActor[Do]):
+    """Does its first message inside of what it encloses."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
+        super().__init__("a")
+        self._manager = manager
+
+    async def turns(self) -> None:
+        self.become_current()
+        async with self.enclosed(self._manager):
+            message = await self.mailbox.take()
+            assert message is not None
+            with self.handling():
+                message.reply.send(await message.what())
+
+
+async def test_a_nursery_that_stays_open_is_not_waited_for_when_it_is_entered_but_when_left(
+    nursery: trio.Nursery,
+) -> None:
+    seen: list[str] = []
+
+    async def look(where: str) -> None:
+        seen.append(f"{where}: {'waits' if handling_actor() else 'free'}")
+
+    async def look_and_start(*, task_status: trio.TaskStatus[None]) -> None:
+        await look("until it has started")
+        task_status.started()
+        await look("when it has started")
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        await look("entering")
+        async with trio.open_nursery() as lasting:
+            lasting.start_soon(look, "stays open")
+            await lasting.start(look_and_start)
+            async with trio.open_nursery() as brief:
+                lasting.start_soon(look, "stays open, behind another")
+                brief.start_soon(look, "brief")
+            await wait_all_tasks_blocked()
+            yield
+            await look("leaving")
+            lasting.start_soon(look, "left")
+
+    actor = Wrapped(manager())
+    nursery.start_soon(actor.run)
+    await wait_all_tasks_blocked()
+    await actor.ask(Do(nothing))
+    await wait_all_tasks_blocked()
+    assert sorted(seen) == [
+        "brief: waits",
+        "entering: waits",
+        "leaving: waits",
+        "left: waits",
+        "stays open, behind another: free",
+        "stays open: free",
+        "until it has started: waits",
+        "when it has started: free",
+    ]
