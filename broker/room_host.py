@@ -92,7 +92,9 @@ class RoomHost(AsyncActor[HostMessage]):
         self._idle = trio.CancelScope()  # of the waiting for a message
         self._finishing = False  # whether the broker closes, so that this waits for nothing
         self._cut = False  # whether calls are cut short, as the broker cannot wait for them
-        self._closing = False  # whether the last hooks run, which have a limit of their own
+        self._time_left = self._last_timeout  # of the last hooks, together
+        self._in_last = False  # whether one of them runs, which is not cut short
+        self._closing = False  # whether this life is at its last hooks
         self._failed = False  # whether this life ends because of an error
         self._dropped = 0  # messages that were told and are not handled
 
@@ -138,13 +140,15 @@ class RoomHost(AsyncActor[HostMessage]):
         """End now: cut short what runs, whose asker may be what the broker waits for."""
         self._cut = True
         self.mailbox.close()
-        if not self._closing:
+        if not self._in_last:
             self._call_scope.cancel()
 
     # One life.
 
     async def _live(self, first: HostMessage) -> None:
         self._failed = self._closing = created = False
+        if not self._finishing:
+            self._time_left = self._last_timeout
         try:
             hooks = self._make()
             async with self.enclosed(hooks.lifespan()):
@@ -197,9 +201,8 @@ class RoomHost(AsyncActor[HostMessage]):
         if self._finishing and not len(self.mailbox):
             self.mailbox.close()  # no other life follows that could handle what comes
         await self._evict()
-        deadline = trio.current_time() + self._last_timeout
         while self._in:
-            with self._last("on_leave", deadline):
+            with self._last("on_leave"):
                 await self._say_goodbye(hooks, next(iter(self._in)))
         with self._last("on_close"):
             try:
@@ -301,12 +304,20 @@ class RoomHost(AsyncActor[HostMessage]):
             self._judge(hooks, error, f"on_leave of socket {member.id}")
 
     @contextmanager
-    def _last(self, what: str, deadline: float | None = None) -> Iterator[None]:
-        """Shield what must run whatever is cancelled, for so long and no longer."""
-        if deadline is None:
-            deadline = trio.current_time() + self._last_timeout
-        with trio.CancelScope(shield=True, deadline=deadline) as scope:
-            yield
+    def _last(self, what: str) -> Iterator[None]:
+        """Shield what must run whatever is cancelled, for so long and no longer.
+
+        The hooks of a life that closes share the time, and all from when the broker closes.
+        """
+        deadline = trio.current_time() + self._time_left
+        self._in_last = True
+        try:
+            with trio.CancelScope(shield=True, deadline=deadline) as scope:
+                yield
+        finally:
+            self._in_last = False
+            if self._closing or self._finishing:
+                self._time_left = max(0.0, deadline - trio.current_time())
         if scope.cancelled_caught:
             logger.error(
                 "room %r: %s was cancelled after disconnect_timeout=%g s",
@@ -317,7 +328,7 @@ class RoomHost(AsyncActor[HostMessage]):
 
     async def _call(self, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
         with self.handling(), trio.move_on_after(self._timeout) as self._call_scope:
-            if self._cut and not self._closing:
+            if self._cut and not self._in_last:
                 self._call_scope.cancel()
             return await function(*args)
         if self._cut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -111,6 +111,75 @@ async def test_last_hooks_have_disconnect_timeout_and_the_lifespan_is_closed_all
     assert notes == ["join", "received", "leave", "shut"]
     assert trio.current_time() - start == pytest.approx(2.0)
     assert "on_close was cancelled after disconnect_timeout=2 s" in caplog.text
+
+
+def hanging(broker: Broker) -> list[str]:
+    """Register a room whose last hooks hang; return which were called."""
+    notes: list[str] = []
+
+    @broker.room_type("r*")
+    class Hanging(Room):
+        async def on_leave(self, socket: Socket) -> None:
+            notes.append("leave")
+            await trio.sleep_forever()
+
+        async def on_close(self) -> None:
+            notes.append("close")
+            await trio.sleep_forever()
+
+        async def receive(self, message: float) -> None:
+            await trio.sleep(message)
+            raise ZeroDivisionError
+
+    Hanging.on_error = "close"
+    return notes
+
+
+async def test_last_hooks_that_hang_have_one_deadline_together(autojump_clock: MockClock) -> None:
+    broker = Broker(disconnect_timeout=2.0)
+    notes = hanging(broker)
+    async with broker, AsyncExitStack() as stack:
+        for _ in range(3):
+            client = await stack.enter_async_context(broker.test_client())
+            await broker.sockets[client.id].join("r")
+        await wait_all_tasks_blocked()
+        start = trio.current_time()
+        await broker.close()
+    assert notes == ["leave"] * 3 + ["close"]
+    assert trio.current_time() - start == pytest.approx(2.0)
+
+
+async def test_each_closing_of_a_room_has_disconnect_timeout(autojump_clock: MockClock) -> None:
+    broker = Broker(disconnect_timeout=2.0)
+    notes = hanging(broker)
+    async with broker, broker.test_client() as one, broker.test_client() as two:
+        sockets = [broker.sockets[client.id] for client in (one, two)]
+        for lives in range(2):
+            start = trio.current_time()
+            for socket in sockets:
+                await socket.join("r")
+            assert trio.current_time() - start == pytest.approx(2.0 * lives)
+            await broker.room("r").tell(0.0)
+            await wait_all_tasks_blocked()
+    assert notes == ["leave", "leave", "close"] * 2
+
+
+async def test_an_on_leave_that_runs_when_grace_is_over_has_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker(grace=1.0, disconnect_timeout=3.0)
+    notes: list[str] = []
+
+    @broker.room_type("r")
+    class Saving(Room):
+        async def on_leave(self, socket: Socket) -> None:
+            await trio.sleep(2)
+            notes.append("saved")
+
+    async with broker, broker.test_client() as client:
+        await broker.sockets[client.id].join("r")
+        await broker.close()
+    assert notes == ["saved"]
 
 
 async def test_a_socket_that_goes_leaves_its_rooms_and_its_hooks_need_not_wait(
