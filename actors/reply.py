@@ -7,13 +7,15 @@ A question is a message that derives from `Ask[T]` and so carries a `Reply[T]`. 
   message: a call that raises `Cancelled` has not happened.
 - An answer that has been given always arrives: there is no cancellation after it.
 - An actor that takes its time over an answer says which it is: `bind`, and the asker, even when
-  cancelled, waits for what cannot be taken back; or `when_cancelled`, and it is taken back.
+  cancelled, waits for what cannot be taken back, as long as it has patience; or `when_cancelled`,
+  and it is taken back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 import outcome
@@ -57,27 +59,43 @@ class Reply(Generic[T]):
             self._asker = None
 
     def bind(self) -> None:
-        """Let the asker be cancelled no more: what was asked is being done."""
+        """Let the asker wait though it is cancelled: what was asked is being done."""
         self.bound = True
 
     def when_cancelled(self, take_back: Callable[[], object]) -> None:
         """Have `take_back` called when the asker is cancelled before the answer is given."""
         self._when_cancelled = take_back
 
-    async def wait(self) -> T:
-        """Wait for the answer: returns it, or raises the error it is."""
-        if self._outcome is None:
+    async def wait(self, *, patience: float = math.inf) -> T:
+        """Wait for the answer: returns it, or raises the error it is.
+
+        `patience`: how many seconds a cancelled asker waits on for an answer that is bound. Then it
+        goes, and what it has asked may have happened.
+        """
+        while self._outcome is None:
             self._asker = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._withdraw)
-        return cast("outcome.Outcome[T]", self._outcome).unwrap()
+            if self._outcome is None:  # this is cancelled, and bound
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + patience):
+                    self._asker = trio.lowlevel.current_task()
+                    await trio.lowlevel.wait_task_rescheduled(self._lose_patience)
+                if self._outcome is None:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+        return self._outcome.unwrap()
 
     def _withdraw(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        asker, self._asker = self._asker, None
         if self.bound:
+            assert asker is not None
+            trio.lowlevel.reschedule(asker)  # it knows now that it is cancelled
             return trio.lowlevel.Abort.FAILED
-        self._asker = None
         self.cancelled = True
         if self._when_cancelled is not None:
             self._when_cancelled()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _lose_patience(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        self._asker = None
         return trio.lowlevel.Abort.SUCCEEDED
 
 

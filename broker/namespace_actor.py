@@ -321,7 +321,7 @@ class NamespaceActor(Actor[NamespaceMessage]):
         with waiting_for(partial(self._host, name)):
             question.begin()
             await self._post(name, Asked(question))
-            return await question.reply.wait()
+            return await question.reply.wait(patience=self._options.disconnect_timeout)
 
     async def tell_room(self, name: str, message: object) -> None:
         """Tell it something; waits for a place, but not for a room that waits for the caller.

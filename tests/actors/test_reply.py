@@ -249,3 +249,24 @@ async def test_who_answers_hears_at_once_that_the_asker_is_cancelled() -> None:
     with trio.move_on_after(0):
         assert await reply.wait() == "in time"
     assert heard == ["cancelled"]
+
+
+async def test_the_patience_of_a_cancelled_asker_with_a_bound_answer_ends(
+    autojump_clock: MockClock,
+) -> None:
+    for late in (0.0, 4.0, 6.0):
+        reply: Reply[int] = Reply()
+        reply.bind()
+        answers: list[int] = []
+        began = trio.current_time()
+
+        async def ask(reply: Reply[int] = reply, answers: list[int] = answers) -> None:
+            with trio.move_on_after(1):
+                answers.append(await reply.wait(patience=5))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.sleep(1 + late)
+            reply.send(3)
+        assert answers == ([3] if late < 5 else [])
+        assert trio.current_time() - began == pytest.approx(1 + late)

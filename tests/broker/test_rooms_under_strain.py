@@ -68,6 +68,64 @@ async def test_an_ask_in_the_brokers_own_block_ends_when_that_is_cancelled(
     assert trio.current_time() - began == pytest.approx(5.0)
 
 
+async def test_a_receive_that_never_returns_does_not_keep_a_client_that_leaves(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker(handler_grace=1.0, disconnect_timeout=2.0, grace=1.0)
+    log: list[object] = []
+
+    @broker.room_type("r")
+    class Stuck(Room):
+        async def receive(self, message: Ask[int]) -> int:
+            try:
+                await trio.sleep(20)
+            finally:
+                log.append("room")
+            return 1
+
+    @broker.on("go")
+    async def go(socket: Socket) -> None:
+        try:
+            await broker.room("r").ask(Ask[int]())
+        finally:
+            log.append("handler")
+
+    @broker.on("disconnect")
+    async def gone(socket: Socket, reason: str) -> None:
+        log.append("disconnect")
+
+    async with broker:
+        began = trio.current_time()
+        async with broker.test_client() as client:
+            await client.emit("go")
+            await wait_all_tasks_blocked()
+        assert trio.current_time() - began == pytest.approx(3.0)
+        assert sorted(map(str, log)) == ["disconnect", "handler"]
+        await trio.sleep(20)  # the receive has not been touched
+        assert log[-1] == "room"
+
+
+async def test_an_ask_whose_receive_runs_is_answered_before_its_cancellation_is_noticed(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker(disconnect_timeout=2.0)
+    answers: list[int] = []
+
+    @broker.room_type("r")
+    class Slow(Room):
+        async def receive(self, message: Ask[int]) -> int:
+            await trio.sleep(2.5)
+            return 1
+
+    async with broker:
+        for limit in (1.0, 0.1):  # the answer comes 1.5 s and 2.4 s after the cancellation
+            with trio.move_on_after(limit) as scope:
+                answers.append(await broker.room("r").ask(Ask[int]()))
+                await trio.lowlevel.checkpoint()
+            assert scope.cancelled_caught
+    assert answers == [1]
+
+
 async def test_a_leave_that_overtakes_a_join_takes_nobody_out_of_it() -> None:
     broker = Broker()
     log: list[str] = []
