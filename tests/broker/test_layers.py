@@ -35,6 +35,7 @@ BROKER = [
     "dispatch",
     "outbox",
     "room_actor",
+    "namespace_calls",
     "room_host",
     "namespace_actor",
     "target",

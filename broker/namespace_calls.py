@@ -1,0 +1,218 @@
+"""What other tasks call of a namespace's actor: publish, join, leave, ask, tell.
+
+They run in the caller's task, so they may wait: they find out whom to ask, which may be a room, or
+the namespace when there is none of that name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import trio
+
+from actors import Actor, ActorGone, Ask, AsyncActor
+from actors.async_actor import circle_with, current_actor, waiting_for
+
+from .encoded import Encoded
+from .errors import BrokerNotRunning, JoinRefused
+from .messages import (
+    Asked,
+    Audience,
+    Delivery,
+    Join,
+    Leave,
+    Member,
+    NamespaceMessage,
+    OpenRoom,
+    Publish,
+    PublishWide,
+    Remove,
+    RoomMessage,
+    Told,
+)
+from .options import Options
+from .room_actor import RoomActor
+
+logger = logging.getLogger("atrio.room")
+
+T = TypeVar("T")
+
+
+class NamespaceCalls(Actor[NamespaceMessage]):
+    """`sockets` and `rooms` by id and name; `closing`: whether rooms end, and no other is born."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        super().__init__(name)
+        self._options = options
+        self.closing = False
+        self.sockets: dict[str, Member] = {}
+        self.rooms: dict[str, RoomActor] = {}
+
+    async def publish(
+        self, audience: Audience, encoded: Encoded, *, volatile: bool = False
+    ) -> Delivery:
+        """Put an event into the outboxes of its audience; returns when it is in all of them."""
+        try:
+            if (room := self._one_room(audience)) is not None:
+                return await room.ask(Publish(encoded, audience.sender, volatile))
+            return await self.ask(PublishWide(audience, encoded, volatile))
+        except ActorGone:
+            return Delivery(0)
+
+    def publish_nowait(
+        self, audience: Audience, encoded: Encoded, *, volatile: bool = False
+    ) -> None:
+        """Post an event for its audience; raises `MailboxFull`."""
+        with suppress(ActorGone):
+            if (room := self._one_room(audience)) is not None:
+                room.tell_nowait(Publish(encoded, audience.sender, volatile))
+            else:
+                self.tell_nowait(PublishWide(audience, encoded, volatile))
+
+    def _one_room(self, audience: Audience) -> RoomActor | None:
+        """Return the room an event concerns alone, if there is one."""
+        if audience.rooms is None or len(audience.rooms) != 1 or audience.excluded:
+            return None
+        (name,) = audience.rooms
+        return None if name in self.sockets else self.rooms.get(name)
+
+    def _host(self, name: str) -> AsyncActor[Any] | None:
+        room = self.rooms.get(name)
+        return None if room is None else room.host
+
+    async def _post(self, name: str, message: Join | Told | Asked) -> None:
+        """Post to the room of that name, alive or not; waits for a place."""
+        while True:
+            room = self.rooms.get(name)
+            try:
+                if room is None and self.closing:
+                    raise BrokerNotRunning("a room")
+                if room is None:
+                    await self.tell(OpenRoom(name, message))
+                elif room.host is None and not isinstance(message, Join):
+                    raise _no_host(name)
+                else:
+                    await room.entrance.tell(message)
+                return
+            except ActorGone:
+                if self.rooms.get(name) is room:  # it is not this life that has ended: all have
+                    raise BrokerNotRunning("a room") from None
+
+    async def join(self, member: Member, name: str) -> Join | None:
+        """Let `member` into a room, which is brought to life if need be.
+
+        Returns the join, or None when the member was in already. Raises `JoinRefused`, what the
+        room's `on_join` raises, `ActorCycle`, or `SocketDisconnected` when the member has gone.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if name in self.sockets:
+            if name == member.id:
+                return None
+            raise JoinRefused("this room is another socket's own", room=name)
+        with waiting_for(partial(self._host, name)):
+            while True:
+                join = Join(member)
+                await self._post(name, join)
+                with suppress(ActorGone):  # the room ended before it came to this
+                    return join if await join.reply.wait() else None
+
+    async def leave(self, member: Member, *names: str) -> None:
+        """Let `member` out of rooms. It leaves them even when the caller is cancelled."""
+        rooms = [member.room_actors[name] for name in names if name in member.room_actors]
+        await _let_out([(room, Leave(member)) for room in rooms])
+
+    async def undo(self, joins: Iterable[Join]) -> None:
+        """Undo joins, where nobody has joined the member again since; cannot be cancelled."""
+        leaves = [
+            (room, Leave(join.member, undoes=join))
+            for join in joins
+            for room in join.member.room_actors.values()
+        ]
+        with trio.CancelScope(shield=True):  # rooms answer within a turn
+            await _let_out(leaves)
+
+    async def remove(self, member: Member) -> None:
+        """Let `member` out of all its rooms, and forget it, even when the caller is cancelled."""
+        with trio.CancelScope(shield=True), suppress(ActorGone):
+            await self.leave(member, *member.room_actors)
+            await self.ask(Remove(member))
+
+    async def ask_room(self, name: str, question: Ask[T]) -> T:
+        """Ask a room of a user's type, which is brought to life if need be."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        with waiting_for(partial(self._host, name)):
+            question.begin()
+            await self._post(name, Asked(question))
+            return await question.reply.wait(patience=self._options.disconnect_timeout)
+
+    async def tell_room(self, name: str, message: object) -> None:
+        """Tell it something; waits for a place, but not for a room that waits for the caller.
+
+        What a room tells while the broker closes, and nobody can handle, is dropped.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        find = partial(self._host, name)
+        host = find()
+        with _dropped_from_a_room(name):
+            if host is not None and circle_with(host) is not None:
+                host.tell_surely(Told(message))
+            else:
+                with waiting_for(find):
+                    await self._post(name, Told(message))
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def tell_room_nowait(self, name: str, message: object) -> None:
+        """Tell it something; raises `MailboxFull`, and does as `tell_room` when it closes."""
+        room = self.rooms.get(name)
+        told = Told(message)
+        if room is not None and room.host is None:
+            raise _no_host(name)
+        with _dropped_from_a_room(name):
+            try:
+                if room is not None:
+                    room.entrance.tell_nowait(told)
+                elif self.closing:
+                    raise BrokerNotRunning("a room")
+                else:
+                    self.tell_nowait(OpenRoom(name, told))
+            except ActorGone:
+                raise BrokerNotRunning("a room") from None
+
+
+@contextmanager
+def _dropped_from_a_room(name: str) -> Iterator[None]:
+    """Let no code of a room hear that the broker ends: it has to end, too, in its own way."""
+    try:
+        yield
+    except (ActorGone, BrokerNotRunning):
+        teller = current_actor()
+        if teller is None:
+            raise
+        logger.warning(
+            "room %r: what room %r tells it is dropped: it has ended, or would have to be born, "
+            "while the broker closes",
+            name,
+            teller.name,
+        )
+
+
+def _no_host(name: str) -> LookupError:
+    return LookupError(
+        f"the room {name!r} has nobody to ask or tell until it begins anew: its `room_type` was "
+        "registered while it lived"
+    )
+
+
+async def _let_out(leaves: list[tuple[Actor[RoomMessage], Leave]]) -> None:
+    posted = []
+    for room, leave in leaves:
+        with suppress(ActorGone):
+            room.tell_surely(leave)
+            posted.append(leave)
+    for leave in posted:
+        with suppress(ActorGone):
+            await leave.reply.wait()
