@@ -48,6 +48,9 @@ class Member(Protocol):
     def tell_witness(self, error: Exception) -> None:
         """Tell who watches this socket, if anybody does, of an error in a room's hook for it."""
 
+    def expel(self, close: bool) -> None:
+        """Put it out of its namespace; `close`: end its connection, too."""
+
     def missed(self) -> None:
         """Count an event that was volatile and did not go."""
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import trio
 
@@ -18,7 +18,7 @@ from actors import Actor, ActorGone, Ask, AsyncActor
 from actors.async_actor import circle_with, current_actor, waiting_for
 
 from .encoded import Encoded
-from .errors import BrokerNotRunning, JoinRefused
+from .errors import BrokerNotRunning, JoinRefused, SocketDisconnected
 from .messages import (
     Asked,
     Audience,
@@ -40,6 +40,9 @@ from .room_actor import RoomActor
 logger = logging.getLogger("atrio.room")
 
 T = TypeVar("T")
+
+Entry: TypeAlias = tuple[str, Join]
+"""A room that a socket has entered, and by which join."""
 
 
 class NamespaceCalls(Actor[NamespaceMessage]):
@@ -120,17 +123,37 @@ class NamespaceCalls(Actor[NamespaceMessage]):
                 with suppress(ActorGone):  # the room ended before it came to this
                     return join if await join.reply.wait() else None
 
-    async def leave(self, member: Member, *names: str) -> None:
-        """Let `member` out of rooms. It leaves them even when the caller is cancelled."""
-        rooms = [member.room_actors[name] for name in names if name in member.room_actors]
-        await _let_out([(room, Leave(member)) for room in rooms])
+    async def enter(self, member: Member, rooms: Iterable[str], entered: list[Entry]) -> None:
+        """Let `member` into rooms, one after the other; note those that it was not in before.
 
-    async def undo(self, joins: Iterable[Join]) -> None:
+        Raises as `join`. What it was let into before that, it is still in: see `undo`.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        for name in rooms:
+            if member.gone:
+                raise SocketDisconnected(member.id)
+            join = await self.join(member, name)
+            if join is not None:
+                entered.append((name, join))
+
+    async def leave(self, members: Iterable[Member], rooms: Iterable[str]) -> None:
+        """Let members out of rooms, in one step. They leave even when the caller is cancelled."""
+        names = tuple(rooms)
+        await _let_out(
+            [
+                (room, Leave(member))
+                for member in members
+                for name in names
+                if (room := member.room_actors.get(name)) is not None
+            ]
+        )
+
+    async def undo(self, entered: Iterable[Entry]) -> None:
         """Undo joins, where nobody has joined the member again since; cannot be cancelled."""
         leaves = [
             (room, Leave(join.member, undoes=join))
-            for join in joins
-            for room in join.member.room_actors.values()
+            for name, join in entered
+            if (room := join.member.room_actors.get(name)) is not None
         ]
         with trio.CancelScope(shield=True):  # rooms answer within a turn
             await _let_out(leaves)
@@ -138,7 +161,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
     async def remove(self, member: Member) -> None:
         """Let `member` out of all its rooms, and forget it, even when the caller is cancelled."""
         with trio.CancelScope(shield=True), suppress(ActorGone):
-            await self.leave(member, *member.room_actors)
+            await self.leave([member], member.room_actors)
             await self.ask(Remove(member))
 
     async def ask_room(self, name: str, question: Ask[T]) -> T:

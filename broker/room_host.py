@@ -120,15 +120,19 @@ class RoomHost(AsyncActor[HostMessage]):
                 try:
                     await self._live(message)
                 finally:
-                    _refuse(message, ActorGone(self.name))  # unless it was answered
+                    self._let_go(message)
             message = None  # what it names shall not outlive it while this waits
             if not len(self.mailbox):
                 with suppress(ActorGone):  # the broker ends
                     await self._retire(self.room)
 
+    def _let_go(self, message: HostMessage) -> None:
+        """Tell who asked that there will be no answer, unless there was one."""
+        _refuse(message, ActorGone(self.name))
+
     def abandon(self, message: HostMessage) -> None:
         """Tell who asked that there will be no answer; count what nobody waits for."""
-        _refuse(message, ActorGone(self.name))
+        self._let_go(message)
         self._dropped += isinstance(message, Told)
 
     def finish(self) -> None:
@@ -174,7 +178,7 @@ class RoomHost(AsyncActor[HostMessage]):
                 try:
                     await self._handle(hooks, message)
                 finally:
-                    _refuse(message, ActorGone(self.name))  # unless it was answered
+                    self._let_go(message)
                 message = None if self._failed else await self._next(hooks)
         except Exception:  # it crashes
             raise

@@ -29,7 +29,8 @@ from .handshake import Handshake
 from .home import Home
 from .hooks import Hooks
 from .loops import Loop
-from .messages import Audience, Doubt, Join, RoomMessage
+from .messages import Audience, Doubt, RoomMessage
+from .namespace_calls import Entry
 from .options import TransportName
 from .reasons import DisconnectReason
 from .room_host import RoomHost
@@ -152,37 +153,30 @@ class Socket(Targets, Registry):
         `SocketDisconnected` once the socket has gone. A refusal leaves the rooms before it as they
         are, entered; cancelled, it has entered none.
         """
-        joins: list[Join] = []
+        entered: list[Entry] = []
         try:
-            await self._join(rooms, joins)
+            await self._enter(rooms, entered)
         except trio.Cancelled:
-            await self._actor.undo(joins)
+            await self._actor.undo(entered)
             raise
         await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def _join(self, rooms: tuple[str, ...], joins: list[Join]) -> None:
-        """Enter rooms; note in `joins` those that it was not in before."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        for room in [checked_room(room) for room in rooms]:
-            if self.gone:
-                raise SocketDisconnected(self.id)
-            join = await self._actor.join(self, room)
-            if join is not None:
-                joins.append(join)
+    async def _enter(self, rooms: tuple[str, ...], entered: list[Entry]) -> None:
+        await self._actor.enter(self, [checked_room(room) for room in rooms], entered)
 
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; when it returns, no later broadcast arrives. Works when cancelled, too."""
-        await self._actor.leave(self, *[checked_room(room) for room in rooms])
+        await self._actor.leave([self], [checked_room(room) for room in rooms])
         await trio.lowlevel.checkpoint()
 
     @asynccontextmanager
     async def joined(self, *rooms: str) -> AsyncIterator[None]:
         """Be in rooms for the block. Raises as `join`, and has entered none of them then."""
-        joins: list[Join] = []
+        entered: list[Entry] = []
         try:
-            await self._join(rooms, joins)
+            await self._enter(rooms, entered)
         except BaseException:
-            await self._actor.undo(joins)
+            await self._actor.undo(entered)
             raise
         try:
             yield
@@ -306,10 +300,14 @@ class Socket(Targets, Registry):
 
         Events of it that wait are dropped. Returns at once: its hooks run in a task of their own.
         """
+        self.expel(close)
+        await trio.lowlevel.checkpoint()
+
+    def expel(self, close: bool) -> None:
+        """Do what `disconnect` does, without its checkpoint."""
         self.dismiss(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
         if close:
             self._session.close(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
-        await trio.lowlevel.checkpoint()
 
     def dismiss(self, reason: DisconnectReason) -> None:
         """Go because the server wants it: tell the client, drop what it has sent."""

@@ -13,11 +13,12 @@ from typing import Any, Protocol, cast
 import attrs
 import trio
 
-from .errors import JoinRefused, SocketDisconnected
+from .errors import EventError, SocketDisconnected
 from .events import encoded_event
 from .handshake import Handshake
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
+from .namespace_calls import Entry
 
 
 class FetchedSocket(Protocol):
@@ -165,38 +166,55 @@ class Target(Targets):
 
     # Their sockets.
 
-    def _sockets(self, what: str) -> list[FetchedSocket]:
-        actor = self._namespace.running(what)
-        chosen = actor.select(self._reached())
+    def _members(self, actor: NamespaceActor) -> list[Member]:
         # A socket in middleware may be in rooms already, but is not connected.
         return [
-            cast("FetchedSocket", member)
-            for member in chosen
+            member
+            for member in actor.select(self._reached())
             if member.id in actor.sockets and not member.gone
         ]
 
     async def fetch_sockets(self) -> list[FetchedSocket]:
         """Return the connected sockets of the target, as they are now."""
         await trio.lowlevel.checkpoint()
-        return self._sockets("fetch_sockets")
+        members = self._members(self._namespace.running("fetch_sockets"))
+        return cast("list[FetchedSocket]", members)
 
     async def sockets_join(self, *rooms: str) -> None:
-        """Let all sockets of the target into rooms; one that may not enter stays outside."""
-        _checked(rooms, "sockets_join")
-        for socket in await self.fetch_sockets():
-            with suppress(SocketDisconnected, JoinRefused):
-                await socket.join(*rooms)
+        """Let all sockets that are in the target now into rooms, one after the other.
+
+        One that is refused by a room, with `JoinRefused` or another `EventError`, stays outside of
+        it and of those behind it, and one that goes meanwhile of all; the others enter. What else
+        a room's `on_join` raises is raised here, and stops it. Cancelled, it has let nobody in.
+        """
+        names = [checked_room(room) for room in _checked(rooms, "sockets_join")]
+        actor = self._namespace.running("sockets_join")
+        entered: list[Entry] = []
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            for member in self._members(actor):
+                with suppress(SocketDisconnected, EventError):
+                    await actor.enter(member, names, entered)
+        except trio.Cancelled:
+            await actor.undo(entered)
+            raise
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def sockets_leave(self, *rooms: str) -> None:
-        """Let all sockets of the target out of rooms."""
-        _checked(rooms, "sockets_leave")
-        for socket in await self.fetch_sockets():
-            await socket.leave(*rooms)
+        """Let all sockets of the target out of rooms, in one step. Works when cancelled, too."""
+        names = [checked_room(room) for room in _checked(rooms, "sockets_leave")]
+        actor = self._namespace.running("sockets_leave")
+        await actor.leave(self._members(actor), names)
+        await trio.lowlevel.checkpoint()
 
     async def disconnect_sockets(self, close: bool = False) -> None:
-        """Disconnect all sockets of the target; `close`: their connections, too."""
-        for socket in await self.fetch_sockets():
-            await socket.disconnect(close)
+        """Disconnect all sockets of the target, in one step; `close`: their connections, too.
+
+        Works when cancelled, too. Returns at once, as `disconnect` of a socket.
+        """
+        for member in self._members(self._namespace.running("disconnect_sockets")):
+            member.expel(close)
+        await trio.lowlevel.checkpoint()
 
 
 class Everybody(Targets):

@@ -12,7 +12,7 @@ from actors import Ask, Reply
 from broker.acks import Acks
 from broker.encoded import Encoded
 from broker.messages import Audience, Delivery, Join, Leave, Member
-from broker.namespace_actor import NamespaceActor
+from broker.namespace_calls import NamespaceCalls
 from broker.socket import Socket
 
 from .planting import replaced
@@ -62,30 +62,30 @@ def join_of_two_keeps_the_first() -> Iterator[None]:
 @contextmanager
 def join_raises_though_it_happened() -> Iterator[None]:
     """Look for cancellation behind the join, too: it raises, and the socket is in the room."""
-    right = NamespaceActor.join
+    right = NamespaceCalls.join
 
-    async def join(self: NamespaceActor, member: Member, name: str) -> Join | None:
+    async def join(self: NamespaceCalls, member: Member, name: str) -> Join | None:
         join = await right(self, member, name)
         await trio.lowlevel.checkpoint()
         return join
 
-    with replaced(NamespaceActor, "join", join):
+    with replaced(NamespaceCalls, "join", join):
         yield
 
 
 @contextmanager
 def emit_raises_though_it_happened() -> Iterator[None]:
     """Look for cancellation behind the fan-out, too: it raises, and all have the event."""
-    right = NamespaceActor.publish
+    right = NamespaceCalls.publish
 
     async def publish(
-        self: NamespaceActor, audience: Audience, encoded: Encoded, *, volatile: bool = False
+        self: NamespaceCalls, audience: Audience, encoded: Encoded, *, volatile: bool = False
     ) -> Delivery:
         delivery = await right(self, audience, encoded, volatile=volatile)
         await trio.lowlevel.checkpoint()
         return delivery
 
-    with replaced(NamespaceActor, "publish", publish):
+    with replaced(NamespaceCalls, "publish", publish):
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from actors import Actor, Ask, Reply
-from broker import namespace_actor
+from broker import namespace_calls
 from broker.encoded import Encoded
 from broker.gate import Gate
 from broker.messages import EndJoin, Join, Left, Member, RoomMessage
@@ -173,7 +173,7 @@ def circles_are_not_found() -> Iterator[None]:
     def waiting_for(_find: object) -> Iterator[None]:
         yield
 
-    with replaced(namespace_actor, "waiting_for", waiting_for):
+    with replaced(namespace_calls, "waiting_for", waiting_for):
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from broker.fanout import fan_out
 from broker.gate import Gate
 from broker.messages import Audience, Delivery, Join, Leave, Member, Publish
 from broker.namespace_actor import NamespaceActor
+from broker.namespace_calls import NamespaceCalls
 from broker.options import EngineOptions
 from broker.outbox import Outbox
 from broker.room_actor import RoomActor
@@ -52,7 +53,7 @@ def fan_out_in_slices() -> Iterator[None]:
 @contextmanager
 def each_room_by_itself() -> Iterator[None]:
     """Send an event for several rooms to one after the other; the first wins for each socket."""
-    right = NamespaceActor.publish
+    right = NamespaceCalls.publish
 
     async def publish(
         self: NamespaceActor, audience: Audience, encoded: Encoded, *, volatile: bool = False
@@ -68,7 +69,7 @@ def each_room_by_itself() -> Iterator[None]:
             await trio.lowlevel.checkpoint()
         return Delivery(recipients)
 
-    with replaced(NamespaceActor, "publish", publish):
+    with replaced(NamespaceCalls, "publish", publish):
         yield
 
 
@@ -142,14 +143,16 @@ def join_answered_before_membership() -> Iterator[None]:
 def leave_not_awaited() -> Iterator[None]:
     """Post a leave, and do not wait until it has happened."""
 
-    async def leave(self: NamespaceActor, member: Member, *names: str) -> None:
-        for name in names:
-            actor = member.room_actors.get(name)
-            if actor is not None:
-                with suppress(ActorGone):
-                    actor.tell_nowait(Leave(member))
+    async def leave(self: NamespaceCalls, members: Iterable[Member], rooms: Iterable[str]) -> None:
+        names = tuple(rooms)
+        for member in members:
+            for name in names:
+                actor = member.room_actors.get(name)
+                if actor is not None:
+                    with suppress(ActorGone):
+                        actor.tell_nowait(Leave(member))
 
-    with replaced(NamespaceActor, "leave", leave):
+    with replaced(NamespaceCalls, "leave", leave):
         yield
 
 
@@ -274,13 +277,13 @@ def figures_count_the_sender() -> Iterator[None]:
 @contextmanager
 def ghosts_stay_in_rooms() -> Iterator[None]:
     """Forget a socket that has gone, but not in its rooms, if it is in several."""
-    right = NamespaceActor.remove
+    right = NamespaceCalls.remove
 
-    async def remove(self: NamespaceActor, member: Member) -> None:
+    async def remove(self: NamespaceCalls, member: Member) -> None:
         names = list(member.room_actors)
         kept = {name: member.room_actors.pop(name) for name in names[1:]}
         await right(self, member)
         member.room_actors.update(kept)
 
-    with replaced(NamespaceActor, "remove", remove):
+    with replaced(NamespaceCalls, "remove", remove):
         yield
