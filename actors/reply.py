@@ -62,6 +62,12 @@ class Reply(Generic[T]):
         """Let the asker wait though it is cancelled: what was asked is being done."""
         self.bound = True
 
+    def withdraw(self) -> None:
+        """Note that nobody waits for the answer any more, before what was asked has begun."""
+        self.cancelled = True
+        if self._when_cancelled is not None:
+            self._when_cancelled()
+
     def when_cancelled(self, take_back: Callable[[], object]) -> None:
         """Have `take_back` called when the asker is cancelled before the answer is given."""
         self._when_cancelled = take_back
@@ -74,7 +80,7 @@ class Reply(Generic[T]):
         """
         while self._outcome is None:
             self._asker = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._withdraw)
+            await trio.lowlevel.wait_task_rescheduled(self._asker_cancelled)
             if self._outcome is None:  # this is cancelled, and bound
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + patience):
                     self._asker = trio.lowlevel.current_task()
@@ -83,15 +89,13 @@ class Reply(Generic[T]):
                     await trio.lowlevel.checkpoint_if_cancelled()
         return self._outcome.unwrap()
 
-    def _withdraw(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+    def _asker_cancelled(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
         asker, self._asker = self._asker, None
         if self.bound:
             assert asker is not None
             trio.lowlevel.reschedule(asker)  # it knows now that it is cancelled
             return trio.lowlevel.Abort.FAILED
-        self.cancelled = True
-        if self._when_cancelled is not None:
-            self._when_cancelled()
+        self.withdraw()
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _lose_patience(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
@@ -115,11 +119,21 @@ class Ask(Generic[T]):
 
     reply: Reply[T] = attrs.field(factory=Reply, init=False, repr=False, eq=False)
 
-    def begin(self) -> None:
-        """Note that it is asked now; raises ValueError when it was before."""
+    def begin(self) -> Reply[T]:
+        """Note that it is asked now; return its reply. Raises ValueError when it was before."""
         if self.reply.asked:
             raise ValueError(f"{self!r} was asked before: make a new question for each ask")
         self.reply.asked = True
+        return self.reply
+
+    def begin_again(self) -> Reply[T]:
+        """As `begin`, also when it was withdrawn, and so has not been asked.
+
+        Where it was asked, it may still wait to be skipped: that is told by the reply it had then.
+        """
+        if self.withdrawn:
+            object.__setattr__(self, "reply", Reply())
+        return self.begin()
 
     @property
     def withdrawn(self) -> bool:

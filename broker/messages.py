@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
-from actors import Actor, Ask
+from actors import Actor, Ask, Reply
 
 from .encoded import Encoded
 
@@ -161,9 +161,18 @@ class Told:
 
 @attrs.frozen
 class Asked:
-    """A user's message, whose reply somebody waits for."""
+    """A user's message, whose reply somebody waits for.
+
+    `reply`: the question's. Withdrawn, the question may be asked again, and then has a new one.
+    """
 
     question: Ask[Any]
+    reply: Reply[Any]
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the asker was cancelled before its turn."""
+        return self.reply.cancelled and not self.question.binding
 
 
 HostMessage: TypeAlias = Join | Left | Told | Asked

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, assert_never
 
-from actors import Actor, ActorGone, Ask, Restart, Supervisor
+from actors import Actor, ActorGone, Restart, Supervisor
 
 from .encoded import Encoded
 from .errors import BrokerNotRunning
@@ -187,7 +187,7 @@ class NamespaceActor(NamespaceCalls):
     def abandon(self, message: NamespaceMessage) -> None:
         """Answer what waits when the broker ends."""
         match message:
-            case OpenRoom(first=Join(reply=reply) | Asked(question=Ask(reply=reply))):
+            case OpenRoom(first=Join(reply=reply) | Asked(reply=reply)):
                 reply.fail(BrokerNotRunning("a room"))
             case OpenRoom(name=name):
                 logger.warning("room %r: what it was told is dropped: the broker ends", name)

@@ -168,9 +168,13 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         """Ask a room of a user's type, which is brought to life if need be."""
         await trio.lowlevel.checkpoint_if_cancelled()
         with waiting_for(partial(self._host, name)):
-            question.begin()
-            await self._post(name, Asked(question))
-            return await question.reply.wait(patience=self._options.disconnect_timeout)
+            reply = question.begin_again()
+            try:
+                await self._post(name, Asked(question, reply))
+            except BaseException:
+                reply.withdraw()
+                raise
+            return await reply.wait(patience=self._options.disconnect_timeout)
 
     async def tell_room(self, name: str, message: object) -> None:
         """Tell it something; waits for a place, but not for a room that waits for the caller.

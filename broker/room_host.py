@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 import trio
 
-from actors import ActorGone, Ask, AsyncActor
+from actors import ActorGone, AsyncActor
 
 from .errors import REFUSALS, EventError, JoinRefused, SocketDisconnected, unwrapped
 from .messages import (
@@ -234,21 +234,22 @@ class RoomHost(AsyncActor[HostMessage]):
                     await self._call(hooks.receive, told)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the policy judges it
                     self._judge(hooks, unwrapped(error), f"receive of {told!r}")
-            case Asked(question=question):
-                if not question.withdrawn:
-                    await self._answer(hooks, question)
+            case Asked():
+                if not message.withdrawn:
+                    await self._answer(hooks, message)
             case _:
                 assert_never(message)
 
-    async def _answer(self, hooks: Hooks, question: Ask[Any]) -> None:
-        question.reply.bind()  # half a change cannot be taken back: it is made whole
+    async def _answer(self, hooks: Hooks, asked: Asked) -> None:
+        reply = asked.reply
+        reply.bind()  # half a change cannot be taken back: it is made whole
         try:
-            question.reply.send(await self._call(hooks.receive, question))
+            reply.send(await self._call(hooks.receive, asked.question))
         except Exception as raised:  # noqa: BLE001 - whatever it is, the policy judges it
             error = unwrapped(raised)
-            question.reply.fail(error)
+            reply.fail(error)
             if not isinstance(error, REFUSALS):
-                self._judge(hooks, error, f"receive of {question!r}")
+                self._judge(hooks, error, f"receive of {asked.question!r}")
 
     async def _welcome(self, hooks: Hooks, join: Join) -> None:
         """Run the `on_join` of one socket. Its membership is decided in one step of the room."""
@@ -359,10 +360,8 @@ class RoomHost(AsyncActor[HostMessage]):
 def _is_void(message: HostMessage) -> bool:
     """Whether a message is no reason to begin a life."""
     match message:
-        case Join():
+        case Join() | Asked():
             return message.withdrawn
-        case Asked(question=question):
-            return question.withdrawn
         case Left():
             return True
         case Told():
@@ -373,7 +372,7 @@ def _is_void(message: HostMessage) -> bool:
 
 def _refuse(message: HostMessage, error: Exception) -> None:
     match message:
-        case Join(reply=reply) | Asked(question=Ask(reply=reply)):
+        case Join(reply=reply) | Asked(reply=reply):
             reply.fail(error)
         case _:
             pass

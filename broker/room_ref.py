@@ -52,10 +52,12 @@ class OneRoom(Everybody):
         It answers with what its `receive` returns or raises. Raises `ActorCycle` when the room
         waits for this very call, `ActorGone` when it ends before it answers, TypeError for what is
         no `Ask`, ValueError for one that was asked before, LookupError for a room of no
-        `room_type`, `BrokerNotRunning`. Cancelled before its turn, the question has not been
-        asked; once its `receive` runs, it is answered, and only then is a cancellation noticed. If
-        that takes longer than `disconnect_timeout` from the cancellation, `Cancelled` is raised
-        though the `receive` goes on: what was asked may happen, then.
+        `room_type`, `BrokerNotRunning`.
+
+        Cancelled before its turn, the question has not been asked, and may be asked again. Once
+        its `receive` runs, it is answered, and only then is a cancellation noticed. If that takes
+        longer than `disconnect_timeout` from the cancellation, `Cancelled` is raised though the
+        `receive` goes on: what was asked may happen, then.
         """
         if not isinstance(message, Ask):
             raise TypeError(f"expected a message that derives from Ask, saw {message!r}; `tell` it")

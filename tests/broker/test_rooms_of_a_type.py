@@ -293,6 +293,43 @@ async def test_only_an_ask_can_be_asked_and_only_once() -> None:
             await broker.room("r").ask(question)
 
 
+async def test_a_question_that_was_withdrawn_can_be_asked_again_and_is_handled_once() -> None:
+    broker = Broker()
+    go = trio.Event()
+    handled: list[object] = []
+
+    @broker.room_type("r")
+    class Busy(Room):
+        async def receive(self, message: object) -> object:
+            await go.wait()
+            handled.append(message)
+            return len(handled)
+
+    room, question = broker.room("r"), Add(1)
+    with pytest.raises(BrokerNotRunning):
+        await room.ask(question)
+    async with broker, trio.open_nursery() as nursery:
+        await room.tell("first")
+        for _ in range(2):
+            with trio.move_on_after(0) as scope:
+                await room.ask(question)
+            assert scope.cancelled_caught
+        await room.tell("second")
+
+        async def ask() -> None:
+            assert await room.ask(question) == 3
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        with pytest.raises(ValueError, match="was asked before"):
+            await room.ask(question)
+        go.set()
+        await wait_all_tasks_blocked()
+        assert handled == ["first", "second", question]
+        with pytest.raises(ValueError, match="was asked before"):
+            await room.ask(question)
+
+
 async def test_outside_of_a_life_nothing_is_asked_or_told() -> None:
     broker = Broker()
     diary(broker)

@@ -12,7 +12,7 @@ from actors import Actor, Ask, Reply
 from broker import namespace_calls
 from broker.encoded import Encoded
 from broker.gate import Gate
-from broker.messages import EndJoin, Join, Left, Member, RoomMessage
+from broker.messages import Asked, EndJoin, Join, Left, Member, RoomMessage
 from broker.namespace_actor import NamespaceActor
 from broker.room_actor import RoomActor
 from broker.room_host import RoomHost
@@ -161,7 +161,7 @@ def questions_are_withdrawn_while_they_are_answered() -> Iterator[None]:
 @contextmanager
 def cancelled_questions_are_asked() -> Iterator[None]:
     """Handle what was withdrawn before its turn."""
-    with replaced(Ask, "withdrawn", False):
+    with replaced(Ask, "withdrawn", False), replaced(Asked, "withdrawn", False):
         yield
 
 
