@@ -115,6 +115,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         if name in self.sockets:
             if name == member.id:
                 return None
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise JoinRefused("this room is another socket's own", room=name)
         with waiting_for(partial(self._host, name)):
             while True:
@@ -131,6 +132,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         await trio.lowlevel.checkpoint_if_cancelled()
         for name in rooms:
             if member.gone:
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 raise SocketDisconnected(member.id)
             join = await self.join(member, name)
             if join is not None:

@@ -12,7 +12,7 @@ import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from actors import Ask
-from broker import Broker, JoinRefused, Room, Socket
+from broker import Broker, JoinRefused, Room, Socket, SocketDisconnected
 
 
 @asynccontextmanager
@@ -226,6 +226,24 @@ async def test_every_call_is_a_checkpoint(name: str) -> None:
         }
         with trio.testing.assert_checkpoints():
             await calls[name]()
+
+
+@pytest.mark.parametrize("method", ["join", "joined"])
+async def test_a_join_that_is_impossible_is_a_checkpoint_too(method: str) -> None:
+    async with one_socket() as (broker, socket, _), broker.test_client() as other:
+
+        async def enter(room: str) -> None:
+            if method == "join":
+                await socket.join(room)
+            else:
+                async with socket.joined(room):
+                    pass
+
+        with trio.testing.assert_checkpoints(), pytest.raises(JoinRefused):
+            await enter(other.id)
+        await socket.disconnect()
+        with trio.testing.assert_checkpoints(), pytest.raises(SocketDisconnected):
+            await enter("a")
 
 
 async def test_a_join_behind_a_leave_that_was_not_waited_for_is_a_join() -> None:
