@@ -171,7 +171,10 @@ class Socket(Targets, Registry):
 
     @asynccontextmanager
     async def joined(self, *rooms: str) -> AsyncIterator[None]:
-        """Be in rooms for the block. Raises as `join`, and has entered none of them then."""
+        """Be in rooms for the block. Raises as `join`, and has entered none of them then.
+
+        Behind the block it leaves those that it was not in before, so blocks may be nested.
+        """
         entered: list[Entry] = []
         try:
             await self._enter(rooms, entered)
@@ -181,7 +184,7 @@ class Socket(Targets, Registry):
         try:
             yield
         finally:
-            await self.leave(*rooms)
+            await self.leave(*[room for room, _ in entered])
 
     # Events to it.
 

@@ -64,6 +64,18 @@ async def test_joined_leaves_on_the_way_out_whatever_happens() -> None:
         assert socket.joined_rooms == frozenset()
 
 
+async def test_blocks_of_joined_can_be_nested_and_leave_what_they_have_entered() -> None:
+    broker = Broker()
+    async with broker, broker.test_client() as client:
+        socket = broker.sockets[client.id]
+        await socket.join("before")
+        async with socket.joined("before", "a"):
+            async with socket.joined("a", "b"):
+                assert socket.joined_rooms == {"before", "a", "b"}
+            assert socket.joined_rooms == {"before", "a"}
+        assert socket.joined_rooms == {"before"}
+
+
 @pytest.mark.parametrize("bad", [None, 1, b"a", ["a"], ("a",)])
 async def test_what_is_no_room_is_refused_before_anything_is_joined(bad: Any) -> None:
     broker = Broker()

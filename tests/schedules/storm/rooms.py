@@ -196,10 +196,12 @@ class Rooms:
             self.hold(kept, "cancelled means not joined", socket)
 
     async def visit_room(self, socket: Socket, room: str) -> None:
-        """Be in a room for the length of a block."""
+        """Be in a room for the length of a block, and leave it, unless it was in before."""
         ledger = self.ledger
 
         async def call() -> None:
+            alone = all(move.ended < math.inf for move in ledger.moves[socket.id])
+            enters = alone and room not in socket.joined_rooms
             join = ledger.begin_move(socket.id, room, joins=True)
             leave = None
             try:
@@ -209,6 +211,7 @@ class Rooms:
                         await dawdle(self.sim, 3)
                     finally:
                         leave = ledger.begin_move(socket.id, room, joins=False)
+                        leave.sure = enters
             except trio.Cancelled:
                 join.cancelled = leave is None
                 if leave is not None:
