@@ -126,7 +126,7 @@ class BeginJoin(Ask[bool]):
 class EndJoin(Ask[bool]):
     """The `on_join` has `accepted` or not; answers whether the member is in now.
 
-    It is not if the join was cancelled meanwhile, or the socket has gone.
+    It is not if the join was cancelled meanwhile, or the socket has left or gone.
     """
 
     binding: ClassVar[bool] = True

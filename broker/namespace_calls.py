@@ -146,7 +146,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
                 (room, Leave(member))
                 for member in members
                 for name in names
-                if (room := member.room_actors.get(name)) is not None
+                if (room := self.rooms.get(name)) is not None and room.concerns(member)
             ]
         )
 

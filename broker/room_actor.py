@@ -36,7 +36,8 @@ from .messages import (
 class RoomActor(Actor[RoomMessage]):
     """`members`: who is in the room, in the order they came, and each one's latest join.
 
-    `joining`: whose `on_join` runs. `host`: who runs the user's code, in a room of a user's type.
+    `joining`: whose `on_join` runs, and whether it is still to be in afterwards. `host`: who runs
+    the user's code, in a room of a user's type.
     Only this actor's turns write `members` and `joining`.
     """
 
@@ -45,7 +46,7 @@ class RoomActor(Actor[RoomMessage]):
         super().__init__(name)
         self._retire = retire
         self.members: dict[Member, Join] = {}
-        self.joining: dict[Member, None] = {}
+        self.joining: dict[Member, bool] = {}
         self.host: AsyncActor[HostMessage] | None = None
         self._entered: dict[Member, Join] = {}  # the joins by which members have come in
         self._lane: list[Publish] = []
@@ -70,6 +71,8 @@ class RoomActor(Actor[RoomMessage]):
                 self.settle()
                 if undoes is None or self.members.get(member) is undoes:
                     self._let_out(member)
+                if undoes is None and member in self.joining:
+                    self.joining[member] = False
                 reply.send(None)
             case BeginJoin(join=join, reply=reply):
                 self.settle()
@@ -84,6 +87,10 @@ class RoomActor(Actor[RoomMessage]):
                 reply.send(None)
             case _:
                 assert_never(message)
+
+    def concerns(self, member: Member) -> bool:
+        """Whether a leave has something to do: the member is in, or its `on_join` runs."""
+        return member in self.members or member in self.joining
 
     def _enter(self, join: Join) -> bool:
         is_new = join.member not in self.members
@@ -105,15 +112,16 @@ class RoomActor(Actor[RoomMessage]):
         if join.member in self.members:
             join.reply.send(self._enter(join))
             return False
-        self.joining[join.member] = None
+        self.joining[join.member] = True
         return True
 
     def _end_join(self, join: Join, accepted: bool) -> bool:
         # In one step: a join that is cancelled behind it has happened, one before it never did.
-        entered = accepted and not join.reply.cancelled and not join.member.gone
-        del self.joining[join.member]
-        if entered:
-            join.reply.send(self._enter(join))
+        stays = self.joining.pop(join.member)
+        happens = accepted and not join.reply.cancelled and not join.member.gone
+        entered = happens and stays
+        if happens:  # who has left meanwhile was let in, and is out again
+            join.reply.send(entered and self._enter(join))
         join.member.resolve(self, entered=entered)
         return entered
 

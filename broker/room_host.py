@@ -283,7 +283,7 @@ class RoomHost(AsyncActor[HostMessage]):
             if accepted:
                 self._in[join.member] = join
         if accepted and not entered:
-            join.reply.fail(SocketDisconnected(join.member.id))  # or it was cancelled
+            join.reply.fail(SocketDisconnected(join.member.id))  # or was cancelled, or has left
             with self._last("on_leave"):
                 await self._say_goodbye(hooks, join.member)
         elif error is not None:
