@@ -31,8 +31,14 @@ class NamespaceRegistry(Registry):
 
         `@chat.room_type("table:*")`, matched as by `fnmatch.fnmatchcase`; of several that match,
         the first registered counts. It is for rooms that come to life from now on. Raises
-        TypeError or ValueError for a class whose hooks cannot be called.
+        TypeError or ValueError for a class that cannot be made without arguments, or whose hooks
+        cannot be called.
         """
+        if not isinstance(glob, str):
+            raise TypeError(
+                "room_type: expected a glob, as in @room_type('table:*') above the class, saw "
+                f"{glob!r}"
+            )
 
         def register(room: R) -> R:
             self.room_types.add(glob, room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
@@ -108,21 +109,16 @@ class RoomTypes:
 
     def add(self, glob: str, room: type[Room]) -> None:
         """Register a type; raises TypeError or ValueError for what can be none."""
-        if not isinstance(glob, str) or not glob:
+        if not glob:
             raise TypeError(f"room_type: expected a glob like 'table:*', saw {glob!r}")
         if not (isinstance(room, type) and issubclass(room, Room)):
             raise TypeError(
                 f"room_type({glob!r}): expected a class derived from Room, saw {room!r}"
             )
         name = room.__name__
-        for hook, arguments in _HOOKS.items():
-            function = getattr(room, hook)
-            try:
-                fits = Handler.of(function).takes(1 + arguments)
-            except TypeError as error:
-                raise TypeError(f"{name}.{hook}: {error}") from None
-            if not fits:
-                raise TypeError(f"{name}.{hook} is called with {arguments} arguments besides self")
+        _check_makeable(room, glob)
+        _check_hooks(room)
+        _check_lifespan(room)
         if room.on_error not in _POLICIES:
             raise ValueError(f"{name}.on_error: expected one of {_POLICIES}, saw {room.on_error!r}")
         if isinstance(room.linger, bool) or not isinstance(room.linger, int | float):
@@ -148,10 +144,63 @@ class RoomTypes:
             return None
 
         def make() -> Room:
-            room = room_type.__new__(room_type)
-            room.name = name  # before its own __init__, which may want to know
+            room = _blank(room_type, name)  # before its own __init__, which may want to know
             room.namespace = namespace
             room.__init__()  # type: ignore[misc]
             return room
 
         return make
+
+
+def _blank(room_type: type[Room], name: str) -> Room:
+    room = room_type.__new__(room_type)
+    room.name = name
+    return room
+
+
+def _check_makeable(room: type[Room], glob: str) -> None:
+    """Raise TypeError for a class of which no instance can be made as `maker` makes it."""
+    name = room.__name__
+    try:
+        inspect.signature(room).bind()
+    except TypeError as error:
+        raise TypeError(
+            f"{name}() is called without arguments, for each life anew, and {error}: give them "
+            "defaults, or load what a life needs in `on_create`"
+        ) from None
+    try:
+        _blank(room, glob)
+    except AttributeError as error:
+        raise TypeError(
+            f"{name} is frozen, or cannot have a `name`, which each of its lives gets: expected a "
+            f"class whose attributes can be set, saw {error!r}"
+        ) from None
+
+
+def _check_hooks(room: type[Room]) -> None:
+    for hook, arguments in _HOOKS.items():
+        try:
+            fits = Handler.of(getattr(room, hook)).takes(1 + arguments)
+        except TypeError as error:
+            raise TypeError(f"{room.__name__}.{hook}: {error}") from None
+        if not fits:
+            raise TypeError(
+                f"{room.__name__}.{hook} is called with {arguments} arguments besides self"
+            )
+
+
+def _check_lifespan(room: type[Room]) -> None:
+    """Raise TypeError for a `lifespan` that returns no async context manager, as far as is seen."""
+    lifespan = room.lifespan
+    generates = inspect.isgeneratorfunction(inspect.unwrap(lifespan))
+    if generates or inspect.iscoroutinefunction(lifespan) or inspect.isasyncgenfunction(lifespan):
+        raise TypeError(
+            f"{room.__name__}.lifespan: expected an async context manager, as an `async def` with "
+            f"one `yield` and `@asynccontextmanager` (of contextlib) above it is; saw {lifespan!r}"
+        )
+    try:
+        inspect.signature(lifespan).bind(None)
+    except TypeError as error:
+        raise TypeError(
+            f"{room.__name__}.lifespan is called without arguments besides self, and {error}"
+        ) from None
