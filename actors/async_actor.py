@@ -127,7 +127,7 @@ class AsyncActor(Actor[M], Generic[M]):
         way = self._way_to(task)
         if not way:
             return way is not None  # it is the actor's own task
-        (nursery,) = way
+        nursery = way[-1]
         return nursery not in self._outside and not (self._entering and self._may_go_on(nursery))
 
     def _may_go_on(self, nursery: trio.Nursery) -> bool:
@@ -138,13 +138,13 @@ class AsyncActor(Actor[M], Generic[M]):
         names = {frame.f_code.co_qualname for frame, _ in self._task.iter_await_frames()}
         return "NurseryManager.__aexit__" not in names
 
-    def _way_to(self, task: trio.lowlevel.Task) -> tuple[trio.Nursery, ...] | None:
-        """Return the nursery of this task that `task` is below of, if any; None: not below it."""
-        way: tuple[trio.Nursery, ...] = ()
+    def _way_to(self, task: trio.lowlevel.Task) -> list[trio.Nursery] | None:
+        """Return the nurseries from `task` up to this actor's task; None: it is not below that."""
+        way = []
         while task is not self._task:
             if task.parent_nursery is None:
                 return None
-            way = (task.parent_nursery,)
+            way.append(task.parent_nursery)
             task = task.parent_nursery.parent_task
         return way
 

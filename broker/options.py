@@ -195,7 +195,8 @@ class Options(EngineOptions):
     """How long one handler may run; None: a handler may wait for people."""
 
     disconnect_timeout: float = attrs.field(default=5.0, validator=_at_least(0))
-    """How long the disconnect hooks of one socket may take, shielded from cancellation."""
+    """How long the disconnect hooks of one socket may take, shielded from cancellation; the same
+    for the last hooks of a room, and for the answer to an `ask` that is cancelled."""
 
     ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
