@@ -1,4 +1,4 @@
-"""What waits for one client, and when it is written.
+"""What waits for one client, bounded.
 
 Rules: `push` is sync, never blocks, never raises and never calls back into the room; order is
 kept; over the limit the policy acts that the option `overflow` names. The bytes are shared and
@@ -18,14 +18,8 @@ from typing import Protocol
 import trio
 
 from .encoded import Batch, Encoded
+from .flusher import Flusher
 from .options import EngineOptions
-
-# Three ticks of the loop without anything new: the handlers of one burst need about two to emit.
-_QUIET_TICKS = 3
-# A busy broker is never quiet; its clients wait no longer than this many ticks.
-_MOST_TICKS = 64
-# So many writes (of 5 µs) are made before other tasks get a turn.
-_SLICE = 200
 
 
 class Transport(Protocol):
@@ -50,55 +44,6 @@ class Owner(Protocol):
 
     def outbox_dropped(self) -> None:
         """The policy has dropped an event."""
-
-
-class Flusher:
-    """Flushes the outboxes of one broker once a burst of pushes is over."""
-
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-        self._dirty: list[Outbox] = []
-        self._first_push = trio.Event()
-
-    def add(self, outbox: Outbox) -> None:
-        """Note that something waits in `outbox`."""
-        self._dirty.append(outbox)
-        if len(self._dirty) == 1:
-            self._first_push.set()
-
-    async def run(self) -> None:
-        """Flush, until cancelled."""
-        while True:
-            await self._first_push.wait()
-            await self._burst_over(trio.current_time() + self._delay)
-            dirty, self._dirty = self._dirty, []
-            self._first_push = trio.Event()
-            for count, outbox in enumerate(dirty, 1):
-                outbox.flush()
-                if count % _SLICE == 0:
-                    await trio.lowlevel.checkpoint()
-            del dirty, outbox  # a client that has gone shall not be held while this waits
-
-    async def _burst_over(self, deadline: float) -> None:
-        quiet = 0
-        for _ in range(_MOST_TICKS):
-            # What a burst brings shows at its first outbox, or as another dirty one.
-            before = (len(self._dirty), self._dirty[0].packets)
-            await trio.lowlevel.checkpoint()
-            quiet = quiet + 1 if before == (len(self._dirty), self._dirty[0].packets) else 0
-            if quiet == _QUIET_TICKS or trio.current_time() >= deadline:
-                return
-
-
-async def settled(outbox: Outbox) -> None:
-    """Wait until nothing new has come into `outbox` for some ticks: handlers have answered."""
-    quiet = 0
-    for _ in range(_MOST_TICKS):
-        before = outbox.pushed
-        await trio.lowlevel.checkpoint()
-        quiet = quiet + 1 if before == outbox.pushed else 0
-        if quiet == _QUIET_TICKS:
-            return
 
 
 class Outbox:

@@ -16,8 +16,9 @@ import trio
 from protocol import ProtocolError, engineio
 
 from .encoded import CLOSE, NOOP, Encoded
+from .flusher import settled
 from .options import TransportName
-from .outbox import Outbox, settled
+from .outbox import Outbox
 from .reasons import DisconnectReason
 from .timers import Timer, Timers
 

@@ -18,10 +18,11 @@ import trio
 from protocol import ProtocolError, engineio
 
 from .encoded import CLOSE, NOOP, PING, Kept, encoded_message
+from .flusher import Flusher
 from .handshake import Handshake
 from .heartbeat import Heartbeat
 from .options import EngineOptions
-from .outbox import Flusher, Outbox
+from .outbox import Outbox
 from .polling import PollingTransport
 from .pressure import Pressure
 from .reasons import DisconnectReason

@@ -33,6 +33,7 @@ BROKER = [
     "messages",
     "fanout",
     "dispatch",
+    "flusher",
     "outbox",
     "room_actor",
     "namespace_calls",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker.encoded import PING, Batch, Encoded, Kept, encoded_packet
+from broker.flusher import Flusher
 from broker.options import EngineOptions
-from broker.outbox import Flusher, Outbox
+from broker.outbox import Outbox
 from protocol.socketio import Packet, PacketType
 
 Overflow = Literal["disconnect", "drop_oldest", "drop_newest"]
