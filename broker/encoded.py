@@ -7,7 +7,7 @@ directly behind their event in the same bytes, so nothing can get between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from protocol import engineio, socketio, websocket
@@ -68,6 +68,12 @@ class Batch(Encoded):
         self.missed = [0] * len(events)
         self.wire = b"".join([event.wire for event in events])
         self.packets = sum(event.packets for event in events)
+
+    def push_each(self, push: Callable[[Encoded], bool]) -> None:
+        """Push each event by itself, and note those that are dropped."""
+        for number, event in enumerate(self.events):
+            if not push(event):
+                self.missed[number] += 1
 
     def __repr__(self) -> str:
         return f"<Batch {list(self.events)}>"

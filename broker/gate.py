@@ -4,19 +4,20 @@ It is closed until the CONNECT packet has gone out. Open, it lets everything thr
 room's `on_join` decides about: such an event is kept until that has returned, and so is all that
 comes behind it, or this socket would see another order than everybody else. What `on_join` itself
 sends to the socket goes past: that is the snapshot, and what is kept are the changes behind it.
+Only what it has emitted to others before it does not pass: one task, one order.
+
+What is kept counts as waiting in the outbox.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import attrs
 
-from actors import Actor
-
-from .encoded import Encoded
-from .messages import Doubt, RoomMessage
-from .options import EngineOptions
+from .encoded import Batch, Encoded
+from .messages import Doubt, Hosted
+from .outbox import Outbox
 
 Push = Callable[[Encoded], bool]
 
@@ -25,6 +26,8 @@ Push = Callable[[Encoded], bool]
 class _Kept:
     encoded: Encoded
     doubt: Doubt
+    emitted_by: Hosted | None = None
+    """The room whose `on_join`, for this socket, has emitted it."""
 
     @property
     def in_doubt(self) -> bool:
@@ -32,20 +35,14 @@ class _Kept:
 
 
 class Gate:
-    """`push` is how to put an event through, for now: it changes as the gate does.
+    """`push` is how to put an event through, for now: it changes as the gate does."""
 
-    What is kept is bounded as an outbox is; `on_full` is called when it is more.
-    """
+    __slots__ = ("_is_open", "_kept", "_outbox", "push")
 
-    __slots__ = ("_kept", "_max_bytes", "_max_packets", "_on_full", "_out", "_size", "push")
-
-    def __init__(self, options: EngineOptions, on_full: Callable[[], None]) -> None:
-        self._max_bytes = options.max_outbox_bytes
-        self._max_packets = options.max_outbox_packets
-        self._on_full = on_full
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._kept: list[_Kept] = []
-        self._size = 0
-        self._out: Push | None = None  # None: closed
+        self._is_open = False
         self.push: Push = self._keep_behind
 
     @property
@@ -53,15 +50,22 @@ class Gate:
         """Whether something is kept back."""
         return bool(self._kept)
 
-    def open(self, out: Push) -> None:
-        """Let through to `out` what is kept and not in doubt, and what comes from now on."""
-        self._out = out
+    @property
+    def waits_for(self) -> Iterator[Hosted]:
+        """The rooms whose `on_join` decides what becomes of what is kept."""
+        for each in self._kept:
+            yield from each.doubt.via
+            yield from each.doubt.unless
+
+    def open(self) -> None:
+        """Let through what is kept and not in doubt, and what comes from now on."""
+        self._is_open = True
         self._release()
 
     def shut(self) -> None:
         """Let nothing through any more, and forget what is kept."""
+        self._forget(self._kept)
         self._kept = []
-        self._out = None
         self.push = _refuse
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
@@ -70,9 +74,10 @@ class Gate:
             self.push = self._keep_behind
             self._insert(len(self._kept), _Kept(encoded, doubt))
 
-    def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
+    def resolve(self, room: Hosted, *, entered: bool) -> None:
         """Let go what waited for the end of the join into `room`."""
-        kept = []
+        kept: list[_Kept] = []
+        dropped: list[_Kept] = []
         for each in self._kept:
             doubt = each.doubt
             if room in doubt.via:
@@ -81,45 +86,57 @@ class Gate:
             if room in doubt.unless:
                 doubt.unless.remove(room)
                 if entered:
+                    dropped.append(each)
                     continue
-            if doubt.sure or doubt.via:
-                kept.append(each)
-        self._keep_only(kept)
-        if self._out is not None:
+            (kept if doubt.sure or doubt.via else dropped).append(each)
+        self._kept = kept
+        self._forget(dropped)
+        if self._is_open:
             self._release()
 
-    def push_before(self, room: Actor[RoomMessage], encoded: Encoded) -> bool:
+    def note_emitted(self, room: Hosted, encoded: Encoded) -> None:
+        """Note that the `on_join` of `room` has emitted this, if it is kept."""
+        for each in reversed(self._kept):
+            if each.encoded is encoded:
+                each.emitted_by = room
+                return
+
+    def push_before(self, room: Hosted, encoded: Encoded) -> bool:
         """Push what the `on_join` of `room` sends: before the events that wait for its end."""
-        if self._out is not None:
-            return self._out(encoded)
-        places = (place for place, each in enumerate(self._kept) if room in each.doubt.via)
-        place = next(places, len(self._kept))
+        place = 0
+        for number, each in enumerate(self._kept, 1):
+            if each.emitted_by is room and room not in each.doubt.via:
+                place = number
+        if place == 0 and self._is_open:
+            return self._outbox.push(encoded)
+        if place == 0:
+            waiting = (n for n, each in enumerate(self._kept) if room in each.doubt.via)
+            place = next(waiting, len(self._kept))
         return self._insert(place, _Kept(encoded, Doubt(sure=True)))
 
     def _keep_behind(self, encoded: Encoded) -> bool:
         return self._insert(len(self._kept), _Kept(encoded, Doubt(sure=True)))
 
     def _insert(self, place: int, kept: _Kept) -> bool:
+        if isinstance(kept.encoded, Batch):
+            kept.encoded.push_each(self._keep_behind)
+            return self.push != _refuse
+        if not self._outbox.hold(kept.encoded):
+            return False
         self._kept.insert(place, kept)
-        self._size += len(kept.encoded.wire)
-        if self._size > self._max_bytes or len(self._kept) > self._max_packets:
-            self._on_full()
-        return self.push != _refuse
+        return True
 
     def _release(self) -> None:
-        assert self._out is not None
         kept = self._kept
         count = next((place for place, each in enumerate(kept) if each.in_doubt), len(kept))
+        self._kept = kept[count:]
         for each in kept[:count]:
-            self._out(each.encoded)
-            if self.push == _refuse:
-                return  # that was too much for the client
-        self._keep_only(kept[count:])
-        self.push = self._keep_behind if self._kept else self._out
+            self._outbox.release(each.encoded)
+        self.push = self._keep_behind if self._kept else self._outbox.push
 
-    def _keep_only(self, kept: list[_Kept]) -> None:
-        self._kept = kept
-        self._size = sum(len(each.encoded.wire) for each in kept)
+    def _forget(self, kept: Iterable[_Kept]) -> None:
+        for each in kept:
+            self._outbox.forget(each.encoded)
 
 
 def _refuse(_encoded: Encoded) -> bool:

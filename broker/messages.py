@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
-from actors import Actor, Ask, Reply
+from actors import Actor, Ask, AsyncActor, Reply
 
 from .encoded import Encoded
 
@@ -42,8 +42,14 @@ class Member(Protocol):
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
         """Keep an event back, and what comes behind it, until joins that run have ended."""
 
-    def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
+    def resolve(self, room: Hosted, *, entered: bool) -> None:
         """Hear how a join has ended that was in doubt."""
+
+    def send(self, encoded: Encoded) -> bool:
+        """Push what is for it alone: what its `on_join` sends passes what is kept."""
+
+    def note_emitted(self, room: Hosted, encoded: Encoded) -> None:
+        """Note that the `on_join` of this room for it has emitted this event."""
 
     def tell_witness(self, error: Exception) -> None:
         """Tell who watches this socket, if anybody does, of an error in a room's hook for it."""
@@ -74,6 +80,12 @@ class Audience:
     sender: Member | None = None
 
 
+class Hosted(Protocol):
+    """A room of a user's type."""
+
+    host: AsyncActor[HostMessage] | None
+
+
 @attrs.define
 class Doubt:
     """Whether a socket gets an event, as far as joins decide whose `on_join` still runs.
@@ -83,8 +95,8 @@ class Doubt:
     """
 
     sure: bool = False
-    via: set[Actor[RoomMessage]] = attrs.field(factory=set)
-    unless: set[Actor[RoomMessage]] = attrs.field(factory=set)
+    via: set[Hosted] = attrs.field(factory=set)
+    unless: set[Hosted] = attrs.field(factory=set)
 
 
 # To a room.
@@ -206,10 +218,21 @@ class Remove(Ask[None]):
 
 @attrs.frozen
 class OpenRoom:
-    """Bring a room to life with its first message, whose reply is all there is to hear."""
+    """Bring a room to life, if it is not, with this message, whose reply is all there is to hear.
+
+    What is posted for this room later stays behind it.
+    """
 
     name: str
     first: Join | Told | Asked
+
+
+@attrs.frozen
+class PublishBehind:
+    """As `PublishWide`, for one room; what is posted for this room later stays behind it."""
+
+    name: str
+    publish: PublishWide
 
 
 @attrs.frozen
@@ -224,4 +247,6 @@ class FinishRooms(Ask[None]):
     """Let the rooms of users' types end with what they have to do, and bring no other to life."""
 
 
-NamespaceMessage: TypeAlias = PublishWide | Admit | Remove | OpenRoom | Retire | FinishRooms
+NamespaceMessage: TypeAlias = (
+    PublishWide | PublishBehind | Admit | Remove | OpenRoom | Retire | FinishRooms
+)

@@ -30,6 +30,7 @@ from .messages import (
     Member,
     NamespaceMessage,
     OpenRoom,
+    PublishBehind,
     PublishWide,
     Remove,
     Retire,
@@ -62,6 +63,9 @@ class NamespaceActor(NamespaceCalls):
         match message:
             case PublishWide(audience=audience, encoded=encoded, volatile=volatile, reply=reply):
                 reply.send(self._publish(audience, encoded, volatile))
+            case PublishBehind(name=name, publish=publish):
+                self._arrive(name)
+                self._publish(publish.audience, publish.encoded, publish.volatile)
             case Admit(member=member, reply=reply):
                 if not member.gone:
                     self.sockets[member.id] = member
@@ -71,6 +75,7 @@ class NamespaceActor(NamespaceCalls):
                 self.sockets.pop(member.id, None)
                 reply.send(None)
             case OpenRoom(name=name, first=first):
+                self._arrive(name)
                 self._open_room(name, first)
             case Retire(room=room, reply=reply):
                 reply.send(self._may_retire(room))
@@ -93,7 +98,10 @@ class NamespaceActor(NamespaceCalls):
                     host.finish()
                 self._start(room, room.host, f"host of room {name!r} of {self.name}")
             self._start(room, room, f"room {name!r} of {self.name}")
-        room.entrance.tell_surely(first)
+        try:
+            room.entrance.tell_surely(first)
+        except ActorGone:  # it was cut short, as the broker ends
+            self.abandon(OpenRoom(name, first))
 
     def _start(self, room: RoomActor, actor: Actor[Any], task_name: str) -> None:
         self._supervisor.start_soon(

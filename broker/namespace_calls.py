@@ -7,6 +7,7 @@ the namespace when there is none of that name.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 import trio
 
 from actors import Actor, ActorGone, Ask, AsyncActor
-from actors.async_actor import circle_with, current_actor, waiting_for
+from actors.async_actor import circle_with, current_actor, handling_actor, waiting_for
 
 from .encoded import Encoded
 from .errors import BrokerNotRunning, JoinRefused, SocketDisconnected
@@ -29,6 +30,7 @@ from .messages import (
     NamespaceMessage,
     OpenRoom,
     Publish,
+    PublishBehind,
     PublishWide,
     Remove,
     RoomMessage,
@@ -36,6 +38,7 @@ from .messages import (
 )
 from .options import Options
 from .room_actor import RoomActor
+from .room_host import RoomHost
 
 logger = logging.getLogger("atrio.room")
 
@@ -54,34 +57,66 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         self.closing = False
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
+        self._on_way: Counter[str] = Counter()  # rooms for which something waits in the mailbox
 
     async def publish(
         self, audience: Audience, encoded: Encoded, *, volatile: bool = False
     ) -> Delivery:
         """Put an event into the outboxes of its audience; returns when it is in all of them."""
+        if (member := self._one_socket(audience)) is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            delivery = _send(encoded, member, audience.sender, volatile=volatile)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return delivery
         try:
             if (room := self._one_room(audience)) is not None:
-                return await room.ask(Publish(encoded, audience.sender, volatile))
-            return await self.ask(PublishWide(audience, encoded, volatile))
+                delivery = await room.ask(Publish(encoded, audience.sender, volatile))
+            else:
+                delivery = await self.ask(PublishWide(audience, encoded, volatile))
         except ActorGone:
             return Delivery(0)
+        host = handling_actor()
+        if isinstance(host, RoomHost) and host.joiner is not None:
+            host.joiner.note_emitted(host.room, encoded)
+        return delivery
 
     def publish_nowait(
         self, audience: Audience, encoded: Encoded, *, volatile: bool = False
     ) -> None:
         """Post an event for its audience; raises `MailboxFull`."""
+        if (member := self._one_socket(audience)) is not None:
+            _send(encoded, member, audience.sender, volatile=volatile)
+            return
         with suppress(ActorGone):
             if (room := self._one_room(audience)) is not None:
                 room.tell_nowait(Publish(encoded, audience.sender, volatile))
+                return
+            publish = PublishWide(audience, encoded, volatile)
+            name = _one_name(audience)
+            if name is None:
+                self.tell_nowait(publish)
             else:
-                self.tell_nowait(PublishWide(audience, encoded, volatile))
+                self.tell_nowait(PublishBehind(name, publish))
+                self._on_way[name] += 1
+
+    def _one_socket(self, audience: Audience) -> Member | None:
+        """Return the socket an event is for alone, if its id is all that was chosen."""
+        name = _one_name(audience)
+        return None if name is None or name in self._on_way else self.sockets.get(name)
 
     def _one_room(self, audience: Audience) -> RoomActor | None:
         """Return the room an event concerns alone, if there is one."""
-        if audience.rooms is None or len(audience.rooms) != 1 or audience.excluded:
-            return None
-        (name,) = audience.rooms
-        return None if name in self.sockets else self.rooms.get(name)
+        name = _one_name(audience)
+        return None if name is None else self._room(name)
+
+    def _room(self, name: str) -> RoomActor | None:
+        """Return a room to post to; None: what is for it is posted here, behind what waits here."""
+        return None if name in self._on_way else self.rooms.get(name)
+
+    def _arrive(self, name: str) -> None:
+        self._on_way[name] -= 1
+        if not self._on_way[name]:
+            del self._on_way[name]
 
     def _host(self, name: str) -> AsyncActor[Any] | None:
         room = self.rooms.get(name)
@@ -90,20 +125,32 @@ class NamespaceCalls(Actor[NamespaceMessage]):
     async def _post(self, name: str, message: Join | Told | Asked) -> None:
         """Post to the room of that name, alive or not; waits for a place."""
         while True:
-            room = self.rooms.get(name)
+            room = self._room(name)
             try:
-                if room is None and self.closing:
-                    raise BrokerNotRunning("a room")
                 if room is None:
-                    await self.tell(OpenRoom(name, message))
+                    await self._post_here(name, message)
                 elif room.host is None and not isinstance(message, Join):
                     raise _no_host(name)
                 else:
                     await room.entrance.tell(message)
                 return
             except ActorGone:
-                if self.rooms.get(name) is room:  # it is not this life that has ended: all have
+                if room is None or self.rooms.get(name) is room:  # not one life has ended: all have
                     raise BrokerNotRunning("a room") from None
+
+    async def _post_here(self, name: str, message: Join | Told | Asked) -> None:
+        self._check_open(name)
+        self._on_way[name] += 1  # before it waits for a place: nobody shall pass it meanwhile
+        try:
+            await self.tell(OpenRoom(name, message))
+        except BaseException:
+            self._arrive(name)
+            raise
+
+    def _check_open(self, name: str) -> None:
+        """Raise `BrokerNotRunning` when the room would have to be born, and none is any more."""
+        if self.closing and name not in self.rooms:
+            raise BrokerNotRunning("a room")
 
     async def join(self, member: Member, name: str) -> Join | None:
         """Let `member` into a room, which is brought to life if need be.
@@ -187,7 +234,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         find = partial(self._host, name)
         host = find()
         with _dropped_from_a_room(name):
-            if host is not None and circle_with(host) is not None:
+            if host is not None and self._room(name) and circle_with(host) is not None:
                 host.tell_surely(Told(message))
             else:
                 with waiting_for(find):
@@ -196,7 +243,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
 
     def tell_room_nowait(self, name: str, message: object) -> None:
         """Tell it something; raises `MailboxFull`, and does as `tell_room` when it closes."""
-        room = self.rooms.get(name)
+        room = self._room(name)
         told = Told(message)
         if room is not None and room.host is None:
             raise _no_host(name)
@@ -204,10 +251,10 @@ class NamespaceCalls(Actor[NamespaceMessage]):
             try:
                 if room is not None:
                     room.entrance.tell_nowait(told)
-                elif self.closing:
-                    raise BrokerNotRunning("a room")
                 else:
+                    self._check_open(name)
                     self.tell_nowait(OpenRoom(name, told))
+                    self._on_way[name] += 1
             except ActorGone:
                 raise BrokerNotRunning("a room") from None
 
@@ -227,6 +274,24 @@ def _dropped_from_a_room(name: str) -> Iterator[None]:
             name,
             teller.name,
         )
+
+
+def _one_name(audience: Audience) -> str | None:
+    """Return the only name that was chosen, if it is one and there are no exceptions."""
+    if audience.rooms is None or len(audience.rooms) != 1 or audience.excluded:
+        return None
+    (name,) = audience.rooms
+    return name
+
+
+def _send(encoded: Encoded, member: Member, sender: Member | None, *, volatile: bool) -> Delivery:
+    """Send an event to one socket alone: nobody else can see another order."""
+    if member is sender or member.gone:
+        return Delivery(0)
+    if volatile and not member.writable:
+        member.missed()
+        return Delivery(0, 1)
+    return Delivery(1) if member.send(encoded) else Delivery(0, int(not member.gone))
 
 
 def _no_host(name: str) -> LookupError:

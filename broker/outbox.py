@@ -19,6 +19,7 @@ import trio
 
 from .encoded import Batch, Encoded
 from .flusher import Flusher
+from .held import Held
 from .options import EngineOptions
 
 
@@ -52,6 +53,7 @@ class Outbox:
     __slots__ = (
         "_dirty",
         "_flusher",
+        "_held",
         "_high",
         "_kept_bytes",
         "_kept_first",
@@ -91,6 +93,7 @@ class Outbox:
         self._kept_packets = 0
         self._taken_bytes = 0  # of what the transport has, and has not written
         self._taken_packets = 0
+        self._held: Held | None = None  # what gates keep back is part of all figures
         self._dirty = False  # whether the flusher knows of us
         self._high = False
         self._since: float | None = None
@@ -139,33 +142,36 @@ class Outbox:
 
     def _push_high(self, encoded: Encoded) -> bool:
         """Queue what passes the mark; when it passes the limit, as the policy has it."""
+        if isinstance(encoded, Batch) and not self._fits(encoded, self.bytes, self.packets):
+            encoded.push_each(self.push)
+            return not self.closed
+        if not self._admits(encoded):
+            return False
+        self.pushed += 1
+        self._add(encoded)
+        return True
+
+    def _admits(self, encoded: Encoded) -> bool:
+        """Whether what passes the mark may wait here; the policy has made room if it could."""
         fits = self._fits(encoded, self.bytes, self.packets)
         # Who has nothing to read is not slow, whatever is too large for him.
         if not self._high and (fits or self.packets):
             self._high = True
             self._owner.outbox_high(high=True)
-        if not fits:
-            if self._overflow == "disconnect":
-                self._owner.outbox_full()
-                return False
-            if isinstance(encoded, Batch):
-                return self._push_each(encoded)
-            if not self._has_room_for(encoded):
-                return False
-        self.pushed += 1
-        self._add(encoded)
-        return True
-
-    def _push_each(self, batch: Batch) -> bool:
-        for number, event in enumerate(batch.events):
-            if not self.push(event):
-                batch.missed[number] += 1
-        return not self.closed
+        if fits:
+            return True
+        if self._overflow == "disconnect":
+            self._owner.outbox_full()
+            return False
+        return self._has_room_for(encoded)
 
     def _has_room_for(self, encoded: Encoded) -> bool:
         """Make room if the policy can, or drop `encoded`; return whether it may be queued."""
         firm_bytes = self._taken_bytes + self._kept_bytes
         firm_packets = self._taken_packets + self._kept_packets
+        if self._held is not None:
+            firm_bytes += self._held.bytes - self._held.kept_bytes
+            firm_packets += self._held.packets - self._held.kept_packets
         room = self._overflow == "drop_oldest" and self._fits(encoded, firm_bytes, firm_packets)
         if room:
             self._drop_oldest(encoded)
@@ -204,15 +210,46 @@ class Outbox:
         return bears
 
     def _add(self, encoded: Encoded) -> None:
-        self.bytes += len(encoded.wire)
-        self.packets += encoded.packets
-        if encoded.kept:
-            self._kept_bytes += len(encoded.wire)
-            self._kept_packets += encoded.packets
+        self._count(encoded, 1)
         self._queue.append(encoded)
         self.touch()
 
-    # What goes out.
+    # What a gate keeps back.
+
+    def hold(self, encoded: Encoded) -> bool:
+        """Count what is kept back, which is no `Batch`; False when it is dropped, as by `push`."""
+        size, packets = self.bytes + len(encoded.wire), self.packets + encoded.packets
+        if self.closed or (self._is_above_mark(size, packets) and not self._admits(encoded)):
+            return False
+        self._count(encoded, 1)
+        self._held = self._held or Held()
+        self._held.count(encoded, 1)
+        return True
+
+    def release(self, encoded: Encoded) -> None:
+        """Queue what was kept back."""
+        self._unhold(encoded)
+        if not self.closed:
+            self.pushed += 1
+            self._add(encoded)
+
+    def forget(self, encoded: Encoded) -> None:
+        """Count what was kept back no more."""
+        self._unhold(encoded)
+        self._sink()
+
+    def _unhold(self, encoded: Encoded) -> None:
+        if self._held is not None:  # else it was freed when the outbox was closed
+            self._count(encoded, -1)
+            self._held.count(encoded, -1)
+            self._held = self._held if self._held.packets else None
+
+    def _count(self, encoded: Encoded, sign: int) -> None:
+        self.bytes += sign * len(encoded.wire)
+        self.packets += sign * encoded.packets
+        if encoded.kept:
+            self._kept_bytes += sign * len(encoded.wire)
+            self._kept_packets += sign * encoded.packets
 
     def touch(self) -> None:
         """Have the flusher come by: a transport can write again, or for the first time."""
@@ -225,7 +262,7 @@ class Outbox:
         self._dirty = False
         if self._queue and self.transport is not None:
             self.transport.flush()
-        if self.packets and self._since is None:
+        if self._unheld[1] and self._since is None:
             self._since = trio.current_time()
 
     def take(self, most: int | None = None) -> list[Encoded]:
@@ -233,16 +270,18 @@ class Outbox:
 
         `most`: about so many bytes, at least one event; the rest can still be dropped.
         """
-        if most is not None and self.bytes - self._taken_bytes > most:
+        size, packets = self._unheld
+        if most is not None and size - self._taken_bytes > most:
             return self._take_some(most)
         queue = self._queue
         if not isinstance(queue, list):
             queue = [*self._kept_first, *queue]
             self._kept_first = []
         self._queue = []
-        self._taken_bytes = self.bytes
-        self._taken_packets = self.packets
-        self._kept_bytes = self._kept_packets = 0
+        self._taken_bytes = size
+        self._taken_packets = packets
+        self._kept_bytes = 0 if self._held is None else self._held.kept_bytes
+        self._kept_packets = 0 if self._held is None else self._held.kept_packets
         return queue
 
     def _take_some(self, most: int) -> list[Encoded]:
@@ -270,11 +309,15 @@ class Outbox:
         self.packets -= packets
         self._taken_bytes -= size
         self._taken_packets -= packets
-        self._since = trio.current_time() if self.packets else None
-        if self._high and self.bytes <= self._mark_bytes and self.packets <= self._mark_packets:
+        self._since = trio.current_time() if self._unheld[1] else None
+        self._sink()
+
+    def _sink(self) -> None:
+        """See whether less than half of the limit waits now, and who waited for that."""
+        if self._high and not self._is_above_mark(self.bytes, self.packets):
             self._high = False
             self._owner.outbox_high(high=False)
-        if self._moved is not None and not self._high:
+        if self._moved is not None and not (self._high and self._held is None):
             self._moved.set()
 
     # What it is like.
@@ -306,22 +349,38 @@ class Outbox:
         return not self.closed and self.transport is not None and self.transport.writable
 
     async def room_for(
-        self, encoded: Encoded, *, given_up: Callable[[], bool] = lambda: False
+        self,
+        encoded: Encoded,
+        *,
+        given_up: Callable[[], bool] = lambda: False,
+        passes: Callable[[], bool] = lambda: False,
     ) -> None:
         """Wait while more than half of the limit waits, or `encoded` would pass the limit.
 
         At once when nothing waits, or the outbox is closed, or it is `given_up`: who makes that
-        true calls `stir`.
+        true calls `stir`. For whom `passes` it, what is kept back does not count: it waits for him.
         """
-        while (
-            self.packets
-            and not self.closed
-            and not given_up()
-            and (self._high or not self._fits(encoded, self.bytes, self.packets))
-        ):
+        while not self.closed and not given_up():
+            size, packets = self.bytes, self.packets
+            if self._held is not None and passes():
+                size, packets = self._unheld
+            if not packets:
+                return
+            if not self._is_above_mark(size, packets) and self._fits(encoded, size, packets):
+                return
             if self._moved is None or self._moved.is_set():
                 self._moved = trio.Event()
             await self._moved.wait()
+
+    @property
+    def _unheld(self) -> tuple[int, int]:
+        """The bytes and packets that wait to be written: those that no gate keeps back."""
+        if self._held is None:
+            return self.bytes, self.packets
+        return self.bytes - self._held.bytes, self.packets - self._held.packets
+
+    def _is_above_mark(self, size: int, packets: int) -> bool:
+        return size > self._mark_bytes or packets > self._mark_packets
 
     def stir(self) -> None:
         """Let those who wait for room look again whether they still want it."""
@@ -334,6 +393,7 @@ class Outbox:
         if not keep:
             self._queue = []
             self._kept_first = []
+            self._held = None
             self.bytes = self.packets = 0
             self._since = None
         if self._moved is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from actors import Actor
-from actors.async_actor import handling_actor
+from actors.async_actor import circle_with, handling_actor
 from protocol.socketio import Packet, PacketType
 
 from .acks import Acks, value_of
@@ -29,7 +29,7 @@ from .handshake import Handshake
 from .home import Home
 from .hooks import Hooks
 from .loops import Loop
-from .messages import Audience, Doubt, RoomMessage
+from .messages import Audience, Doubt, Hosted, RoomMessage
 from .namespace_calls import Entry
 from .options import TransportName
 from .reasons import DisconnectReason
@@ -72,7 +72,7 @@ class Socket(Targets, Registry):
         self.gone = False
         self.handlers = Handlers(of_socket=True)
         self.room_actors: dict[str, Actor[RoomMessage]] = {}
-        self._gate = Gate(namespace.options, session.outbox_full)
+        self._gate = Gate(session.outbox)
         self.push: Callable[[Encoded], bool] = self._gate.push
         self.hooks = Hooks(self, session)
         self.inbound = SocketEvents(self, session, self.hooks)
@@ -195,14 +195,13 @@ class Socket(Targets, Registry):
         Raises TypeError or ValueError for what cannot be sent.
         """
         encoded = self._encoded(event, args)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        await self._session.outbox.room_for(encoded, given_up=lambda: self.gone)
-        self._send(encoded)
+        await self._room_for(encoded)
+        self.send(encoded)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def emit_nowait(self, event: str, *args: Any) -> None:
         """Send an event without ever waiting: a full outbox does as the option `overflow` says."""
-        self._send(self._encoded(event, args))
+        self.send(self._encoded(event, args))
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event and return what the client acknowledges it with.
@@ -216,11 +215,10 @@ class Socket(Targets, Registry):
         encoded = self._encoded(event, args, id_)
         limit = self.namespace.options.ack_timeout if timeout is None else timeout
         with trio.move_on_after(limit):
-            await trio.lowlevel.checkpoint_if_cancelled()
-            await self._session.outbox.room_for(encoded, given_up=lambda: self.gone)
+            await self._room_for(encoded)
             self._check_answerable()
             with self.acks.awaited(id_) as reply:
-                self._send(encoded)
+                self.send(encoded)
                 return value_of(await reply.wait())
         name = "ack_timeout" if timeout is None else "timeout"
         raise trio.TooSlowError(f"no ack of {event!r} from socket {self.id} in {name}={limit:g} s")
@@ -238,14 +236,25 @@ class Socket(Targets, Registry):
                 "acks in socket.nursery, or set a higher limit"
             )
 
-    def _send(self, encoded: Encoded) -> None:
-        """Push what is for this client alone; what an `on_join` sends comes before its room's."""
+    async def _room_for(self, encoded: Encoded) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._session.outbox.room_for(
+            encoded, given_up=lambda: self.gone, passes=self._is_awaited
+        )
+
+    def _is_awaited(self) -> bool:
+        """Whether what is kept back waits for who calls, and so he must not wait for it."""
+        if not self.connected:
+            return True  # it waits for the middleware
+        return any(circle_with(room.host) is not None for room in self._gate.waits_for)
+
+    def send(self, encoded: Encoded) -> bool:
+        """Push what is for this client alone: what its `on_join` sends passes what is kept."""
         if self._gate.keeps:
             host = handling_actor()
             if isinstance(host, RoomHost) and host.joiner is self:
-                self._gate.push_before(host.room, encoded)
-                return
-        self.push(encoded)
+                return self._gate.push_before(host.room, encoded)
+        return self.push(encoded)
 
     def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
         limit = self.namespace.event_limit
@@ -357,7 +366,7 @@ class Socket(Targets, Registry):
         self.inbound.expect_opening()
         packet = Packet(PacketType.CONNECT, self.namespace.name, {"sid": self.id})
         self._session.outbox.push_control(encoded_packet(packet))
-        self._gate.open(self._session.outbox.push)
+        self._gate.open()
         self.push = self._gate.push
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
@@ -365,10 +374,14 @@ class Socket(Targets, Registry):
         self._gate.keep(encoded, doubt)
         self.push = self._gate.push
 
-    def resolve(self, room: Actor[RoomMessage], *, entered: bool) -> None:
+    def resolve(self, room: Hosted, *, entered: bool) -> None:
         """Hear how a join has ended: called in the room's turn."""
         self._gate.resolve(room, entered=entered)
         self.push = self._gate.push
+
+    def note_emitted(self, room: Hosted, encoded: Encoded) -> None:
+        """Note that the `on_join` of this room for it has emitted this event."""
+        self._gate.note_emitted(room, encoded)
 
     def tell_witness(self, error: Exception) -> None:
         """Tell who watches this socket, if anybody does, of an error in a room's hook for it."""

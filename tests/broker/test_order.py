@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from broker import Broker, Socket
+from broker import Broker, Room, Socket
 
 
 async def dawdle(dice: random.Random) -> None:
@@ -186,3 +186,59 @@ async def test_connect_is_the_first_packet_of_a_namespace(
             await client.send("40")
             assert str(await client.get()).startswith('40{"sid"')
         nursery.cancel_scope.cancel()
+
+
+# What waits in a namespace's mailbox.
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have actors take one message a turn, as if there were many more."""
+    monkeypatch.setattr("actors.actor.TURN_LIMIT", 1)
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_messages_for_a_room_that_is_being_opened_are_not_overtaken() -> None:
+    broker = Broker()
+    told: list[int] = []
+
+    @broker.room_type("r")
+    class Listening(Room):
+        linger = 1.0
+
+        async def receive(self, message: int) -> None:
+            told.append(message)
+
+    async with broker:
+        room = broker.room("r")
+        room.tell_nowait(0)
+        for _ in range(100):
+            broker.to("a", "b").emit_nowait("x")
+        room.tell_nowait(1)
+        for _ in range(10):
+            await trio.lowlevel.checkpoint()
+        room.tell_nowait(2)
+        await room.tell(3)
+        await wait_all_tasks_blocked()
+    assert told == [0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_emit_nowait_to_a_room_that_comes_to_be_is_not_overtaken() -> None:
+    broker = Broker()
+    heard: list[object] = []
+    async with broker, broker.test_client() as client:
+        socket = broker.sockets[client.id]
+        client.watch(lambda _event, args: heard.append(args[0]))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(socket.join, "r")
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # it has posted its join
+            for _ in range(100):
+                broker.to("a", "b").emit_nowait("x")
+            broker.to("r").emit_nowait("event", 1)
+        broker.to("r").emit_nowait("event", 2)
+        await broker.to("r").emit("event", 3)
+        for _ in range(3):
+            await client.expect("event")
+    assert heard == [1, 2, 3]

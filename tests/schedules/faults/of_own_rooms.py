@@ -32,10 +32,10 @@ def events_are_not_kept_for_joiners() -> Iterator[None]:
 def the_snapshot_waits_with_the_events() -> Iterator[None]:
     """Send what `on_join` sends behind the events that came meanwhile."""
 
-    def send(self: Socket, encoded: Encoded) -> None:
-        self.push(encoded)
+    def send(self: Socket, encoded: Encoded) -> bool:
+        return self.push(encoded)
 
-    with replaced(Socket, "_send", send):
+    with replaced(Socket, "send", send):
         yield
 
 
@@ -45,7 +45,7 @@ def other_events_pass_those_that_are_kept() -> Iterator[None]:
     right = Gate._keep_behind
 
     def keep_behind(self: Gate, encoded: Encoded) -> bool:
-        return right(self, encoded) if self._out is None else self._out(encoded)
+        return self._outbox.push(encoded) if self._is_open else right(self, encoded)
 
     with replaced(Gate, "_keep_behind", keep_behind):
         yield

@@ -16,7 +16,6 @@ from broker.gate import Gate
 from broker.messages import Audience, Delivery, Join, Leave, Member, Publish
 from broker.namespace_actor import NamespaceActor
 from broker.namespace_calls import NamespaceCalls
-from broker.options import EngineOptions
 from broker.outbox import Outbox
 from broker.room_actor import RoomActor
 from broker.socket_events import SocketEvents
@@ -242,9 +241,9 @@ def what_middleware_emits_goes_out_at_once() -> Iterator[None]:
 
     right = Gate.__init__
 
-    def begin(self: Gate, options: EngineOptions, on_full: Any) -> None:
-        right(self, options, on_full)
-        self.open(on_full.__self__.outbox.push)
+    def begin(self: Gate, outbox: Outbox) -> None:
+        right(self, outbox)
+        self.open()
 
     with replaced(Gate, "__init__", begin):
         yield
