@@ -17,7 +17,8 @@ import trio
 
 from protocol import engineio
 
-from .http import HttpConnection, Request, Response
+from .handshake import Request
+from .http import HttpConnection, Response
 from .life import Life
 from .origins import check_origin, cors_headers, preflight_headers
 from .polling import Answer, PollingTransport
@@ -149,7 +150,7 @@ class Endpoint:
             level,
             "refused %s %s from %s: %s (%s)%s",
             request.method,
-            request.target,
+            request.url,
             request.address,
             refused.refusal.message,
             refused.why,

@@ -13,7 +13,8 @@ import h11
 import trio
 
 from .endpoint import Endpoint
-from .http import HttpConnection, Peer, Request, Response
+from .handshake import Request
+from .http import HttpConnection, Peer, Response
 from .life import Life
 from .static import Static
 

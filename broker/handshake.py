@@ -1,9 +1,11 @@
-"""The request that opened a session, as handlers see it."""
+"""A request, and what handlers see of the one that opened a session."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import attrs
 
@@ -57,3 +59,47 @@ class Handshake:
     url: str
     time: float
     auth: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Request:
+    """A request's head.
+
+    `url`: its target, as it was sent; `headers`: case-insensitive; `address` (the client's),
+    `secure` (whether it came by TLS) and `host`: as a proxy we trust has them.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    address: str
+    secure: bool
+    host: str
+    head: bytes
+    """The head as bytes, to be read again by a websocket library."""
+
+    @property
+    def path(self) -> str:
+        """The path, decoded, without the query."""
+        return unquote(self.url.partition("?")[0])
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query; of several values of one name, the last."""
+        return dict(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
+
+    @property
+    def origin(self) -> str:
+        """What the client would have to be served from to be of the server's own origin."""
+        return f"{'https' if self.secure else 'http'}://{self.host}".lower()
+
+    def handshake(self) -> Handshake:
+        """Return what handlers see of the request that opened a session."""
+        return Handshake(
+            headers=self.headers,
+            query=self.query,
+            address=self.address,
+            secure=self.secure,
+            url=self.url,
+            time=time.time(),
+        )

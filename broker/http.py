@@ -7,16 +7,14 @@ client leave; what it sends meanwhile is its next, pipelined request.
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote
 
 import attrs
 import h11
 import trio
 
-from .handshake import Handshake, Headers
+from .handshake import Headers, Request
 from .options import Network
 
 _READ_SIZE = 65536
@@ -52,46 +50,6 @@ class Peer:
     secure: bool
 
 
-@attrs.frozen
-class Request:
-    """A request's head. `address`, `secure`, `host`: as a proxy has them, if we trust it."""
-
-    method: str
-    target: str
-    headers: Headers
-    address: str
-    secure: bool
-    host: str
-    head: bytes
-    """The head as bytes, to be read again by a websocket library."""
-
-    @property
-    def path(self) -> str:
-        """The path, decoded, without the query."""
-        return unquote(self.target.partition("?")[0])
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The query; of several values of one name, the last."""
-        return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
-
-    @property
-    def origin(self) -> str:
-        """What the client would have to be served from to be of the server's own origin."""
-        return f"{'https' if self.secure else 'http'}://{self.host}".lower()
-
-    def handshake(self) -> Handshake:
-        """Return what handlers see of the request that opened a session."""
-        return Handshake(
-            headers=self.headers,
-            query=self.query,
-            address=self.address,
-            secure=self.secure,
-            url=self.target,
-            time=time.time(),
-        )
-
-
 def read_request(event: h11.Request, peer: Peer, trusted: tuple[Network, ...]) -> Request:
     """Return a request; `X-Forwarded-*` counts only when it comes from a trusted proxy."""
     headers = Headers(event.headers)
@@ -107,7 +65,7 @@ def read_request(event: h11.Request, peer: Peer, trusted: tuple[Network, ...]) -
     lines += [b"%s: %s" % (name, value) for name, value in event.headers.raw_items()]
     return Request(
         method=event.method.decode(),
-        target=event.target.decode("latin-1"),
+        url=event.target.decode("latin-1"),
         headers=headers,
         address=address,
         secure=secure,

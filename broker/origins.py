@@ -7,7 +7,7 @@ websockets to the application).
 
 from __future__ import annotations
 
-from .http import Request
+from .handshake import Request
 from .options import EngineOptions
 from .refusals import FORBIDDEN, Refused
 

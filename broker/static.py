@@ -11,7 +11,8 @@ from pathlib import Path
 
 import attrs
 
-from .http import Request, Response
+from .handshake import Request
+from .http import Response
 
 
 @attrs.frozen
