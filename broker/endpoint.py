@@ -193,19 +193,16 @@ class Endpoint:
         polling = session.transport
         assert isinstance(polling, PollingTransport)
         answers: list[Answer] = []
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as waiting:
-                nursery.start_soon(_cancel_when_left, http, waiting)
-                try:
-                    answers.append(await polling.get())
-                except trio.Cancelled:
-                    session.close(
-                        DisconnectReason.TRANSPORT_ERROR
-                        if waiting.cancel_called
-                        else DisconnectReason.SERVER_SHUTDOWN
-                    )
-                    raise
-            nursery.cancel_scope.cancel()
+        async with http.while_present() as presence:
+            try:
+                answers.append(await polling.get())
+            except trio.Cancelled:
+                session.close(
+                    DisconnectReason.TRANSPORT_ERROR
+                    if presence.cancel_called
+                    else DisconnectReason.SERVER_SHUTDOWN
+                )
+                raise
         if not answers:
             return None
         answer = answers[0]
@@ -252,11 +249,6 @@ def _polled(
     return Response(
         answer.status, answer.body, headers={"Cache-Control": "no-store", **headers}, sent=sent
     )
-
-
-async def _cancel_when_left(http: HttpConnection, scope: trio.CancelScope) -> None:
-    await http.client_left()
-    scope.cancel()
 
 
 async def _carry(session: Session, websocket: WebSocketTransport) -> None:

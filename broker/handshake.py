@@ -75,7 +75,7 @@ class Request:
     address: str
     secure: bool
     host: str
-    head: bytes
+    head: bytes = attrs.field(repr=False)
     """The head as bytes, to be read again by a websocket library."""
 
     @property

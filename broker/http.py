@@ -7,7 +7,8 @@ client leave; what it sends meanwhile is its next, pipelined request.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import attrs
@@ -150,8 +151,19 @@ class HttpConnection:
         while isinstance(self._h11.next_event(), h11.Data):
             pass
 
-    async def client_left(self) -> None:
-        """Return when the client has closed the connection; goes on reading, up to a bound."""
+    @asynccontextmanager
+    async def while_present(self) -> AsyncIterator[trio.CancelScope]:
+        """Cancel the block, by the scope it gives, when the client leaves.
+
+        The connection goes on being read, up to a bound: that is how it shows.
+        """
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(self._cancel_when_left, scope)
+                yield scope
+            nursery.cancel_scope.cancel()
+
+    async def _cancel_when_left(self, scope: trio.CancelScope) -> None:
         while not self._left and len(self._ahead) < _READ_AHEAD:
             try:
                 data = await self.stream.receive_some(_READ_SIZE)
@@ -159,8 +171,8 @@ class HttpConnection:
                 data = b""
             self._ahead += bytes(data)
             self._left = not data
-        if not self._left:
-            await trio.sleep_forever()
+        if self._left:
+            scope.cancel()
 
     async def discard_rest(self) -> None:
         """Read and forget what the client still sends, until it is done."""
