@@ -18,6 +18,7 @@ try:
         SocketDisconnected,
     )
     from .handlers import NO_ACK
+    from .handshake import Request
     from .messages import Delivery
     from .namespace import Namespace
     from .options import Options
@@ -49,6 +50,7 @@ __all__ = [
     "Namespace",
     "Options",
     "ReceivedEvent",
+    "Request",
     "Room",
     "RoomRef",
     "Socket",

@@ -17,6 +17,7 @@ import trio
 
 from protocol import engineio
 
+from .door import Door, closing
 from .handshake import Request
 from .http import HttpConnection, Response
 from .life import Life
@@ -51,6 +52,7 @@ class Endpoint:
         self._services = life.services
         self._receiver = receiver
         self._options = life.services.options
+        self._door = Door(life)
 
     def owns(self, request: Request) -> bool:
         """Whether the request is for this endpoint, with or without the trailing slash."""
@@ -67,6 +69,7 @@ class Endpoint:
                 case "GET" if isinstance(session, bytes):
                     return _polled(Answer(200, session), headers)
                 case "GET" if session is None:
+                    await self._door.admit(http, request)
                     session = await self._open(request, headers)
                     return await self._poll(http, session, headers)
                 case "GET" if isinstance(session, Session):
@@ -82,6 +85,8 @@ class Endpoint:
         try:
             session = self._find(request)
             _check_websocket(request)
+            if session is None:
+                await self._door.admit(http, request)
         except Refused as refused:
             return self._refuse(request, refused, {}, upgrading=True)
         websocket = WebSocketTransport(http.stream, request.head + http.unread(), self._options)
@@ -120,8 +125,6 @@ class Endpoint:
         if query.get("EIO") != engineio.VERSION:
             hint = _OLD_CLIENT if query.get("EIO") == "3" else ""
             raise Refused(UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}, expected 4", hint)
-        if not self._life.admits:
-            raise _closing()
         return None
 
     def _find_session(
@@ -145,9 +148,8 @@ class Endpoint:
     def _refuse(
         self, request: Request, refused: Refused, headers: dict[str, str], *, upgrading: bool
     ) -> Response:
-        level = logging.WARNING if refused.hint or refused.refusal.status == 403 else logging.INFO
         logger.log(
-            level,
+            logging.WARNING if refused.mendable else logging.INFO,
             "refused %s %s from %s: %s (%s)%s",
             request.method,
             request.url,
@@ -170,7 +172,7 @@ class Endpoint:
         if not self._life.admits:  # it began to close before the session was known
             session.close(DisconnectReason.SERVER_SHUTDOWN)
         if session.ended:
-            raise _closing()
+            raise closing()
         session.open(PollingTransport(session, self._services.timers))
         if self._options.cookie is not None:
             headers["Set-Cookie"] = (
@@ -235,10 +237,6 @@ class Endpoint:
                 limit,
             )
         return Response(answer.status, answer.body, "text/html", headers)
-
-
-def _closing() -> Refused:
-    return Refused(BAD_REQUEST, "the broker is closing")
 
 
 def _polled(

@@ -5,16 +5,21 @@ Times are seconds (float), sizes are bytes (int).
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
+from .handshake import Request
+
 TransportName: TypeAlias = Literal["polling", "websocket"]
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+
+AllowRequest: TypeAlias = Callable[[Request], Awaitable[bool | None]]
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -96,6 +101,12 @@ def _cookie(value: str | bool | None) -> str | None:
     return name
 
 
+def _async_function(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    call = getattr(value, "__call__", None)  # noqa: B004 - an object may have one that is async
+    if not (inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call)):
+        raise TypeError(f"{attribute.name}: expected an `async def` function, saw {value!r}")
+
+
 _seconds = _at_least(0, above=True)
 
 
@@ -124,6 +135,19 @@ class EngineOptions:
 
     upgrade_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long an upgrade's probe may take; the polling session outlives it."""
+
+    allow_request: AllowRequest | None = attrs.field(
+        default=None,  # most decide by a namespace's middleware, which knows the client's `auth`
+        validator=attrs.validators.optional(_async_function),
+    )
+    """Asked with the `Request` of each handshake whether the client may have a session. It may not
+    when this returns False or raises `ConnectError(message)`: 403 with code 4 and the message,
+    "Forbidden" for False; what else it raises is logged, and no client sees it. The `data` of a
+    `ConnectError` is for middleware: an HTTP answer has no place for it."""
+
+    middleware_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    """How long the program may take to let one client in: `allow_request`, a namespace's
+    middleware, `of(check)` for a name."""
 
     cors_allowed_origins: tuple[str, ...] = attrs.field(default=(), converter=_origins)
     """Origins that may connect besides the server's own; `"*"` = all. None by default: a page of
@@ -182,9 +206,6 @@ class Options(EngineOptions):
     connect_timeout: float = attrs.field(default=45.0, validator=_seconds)
     """How long a connection may be in no namespace, and an event waits for a loop to begin. Node's
     value."""
-
-    middleware_timeout: float = attrs.field(default=10.0, validator=_seconds)
-    """How long a namespace's middleware may take for one client, and `of(check)` for a name."""
 
     handler_grace: float = attrs.field(default=5.0, validator=_at_least(0))
     """How long the handlers of a client that has gone may go on."""

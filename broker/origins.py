@@ -23,6 +23,7 @@ def check_origin(request: Request, options: EngineOptions) -> None:
         f"a page of origin {origin!r} is not allowed to connect (allowed: {allowed}); to allow it "
         f"set cors_allowed_origins=[{origin!r}], or trusted_proxies if a proxy of yours stands "
         "before the broker",
+        mendable=True,
     )
 
 

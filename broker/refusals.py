@@ -47,10 +47,16 @@ UNSUPPORTED_VERSION = Refusal(5, "Unsupported protocol version")
 
 
 class Refused(Exception):  # noqa: N818 - it is the refusal that is raised
-    """Raised where a request turns out to be refused; `why` is for the log, `hint` for people."""
+    """Raised where a request turns out to be refused.
 
-    def __init__(self, refusal: Refusal, why: str, hint: str = "") -> None:
+    `why` is for the log, `hint` for people; `mendable`: whoever runs the server can mend it.
+    """
+
+    def __init__(
+        self, refusal: Refusal, why: str, hint: str = "", *, mendable: bool = False
+    ) -> None:
         super().__init__(why)
         self.refusal = refusal
         self.why = why
         self.hint = hint
+        self.mendable = mendable or bool(hint)

@@ -56,6 +56,7 @@ BROKER = [
     "session",
     "upgrade",
     "life",
+    "door",
     "endpoint",
     "gateway",
     "server",
