@@ -19,6 +19,7 @@ try:
     )
     from .handlers import NO_ACK
     from .handshake import Request
+    from .http_hooks import ResponseHeaders
     from .messages import Delivery
     from .namespace import Namespace
     from .options import Options
@@ -51,6 +52,7 @@ __all__ = [
     "Options",
     "ReceivedEvent",
     "Request",
+    "ResponseHeaders",
     "Room",
     "RoomRef",
     "Socket",

@@ -20,6 +20,7 @@ from protocol import engineio
 from .door import Door, closing
 from .handshake import Request
 from .http import HttpConnection, Response
+from .http_hooks import HttpHooks
 from .life import Life
 from .origins import check_origin, cors_headers, preflight_headers
 from .polling import Answer, PollingTransport
@@ -47,10 +48,13 @@ _OLD_CLIENT = (
 class Endpoint:
     """Engine.IO over HTTP and websocket, for one life of an engine."""
 
-    def __init__(self, life: Life, receiver: Callable[[Session], Receiver]) -> None:
+    def __init__(
+        self, life: Life, receiver: Callable[[Session], Receiver], hooks: HttpHooks
+    ) -> None:
         self._life = life
         self._services = life.services
         self._receiver = receiver
+        self._hooks = hooks
         self._options = life.services.options
         self._door = Door(life)
 
@@ -64,21 +68,26 @@ class Endpoint:
         try:
             if request.method == "OPTIONS" and headers:
                 return Response(204, headers={**headers, **preflight_headers(request)})
-            session = self._find(request)
+            session = found = self._find(request)
+            response: Response | None
             match request.method:
                 case "GET" if isinstance(session, bytes):
-                    return _polled(Answer(200, session), headers)
+                    response = _polled(Answer(200, session), headers)
                 case "GET" if session is None:
                     await self._door.admit(http, request)
                     session = await self._open(request, headers)
-                    return await self._poll(http, session, headers)
+                    response = await self._poll(http, session, headers)
                 case "GET" if isinstance(session, Session):
-                    return await self._poll(http, session, headers)
+                    response = await self._poll(http, session, headers)
                 case "POST" if isinstance(session, Session):
-                    return await self._post(http, request, session, headers)
-            return Response(405, headers={**headers, "Allow": "GET, POST"})
+                    response = await self._post(http, request, session, headers)
+                case _:
+                    return Response(405, headers={**headers, "Allow": "GET, POST"})
         except Refused as refused:
             return self._refuse(request, refused, headers, upgrading=False)
+        if response is not None:
+            response = self._hooks.dress(response, request, initial=found is None)
+        return response
 
     async def serve_websocket(self, http: HttpConnection, request: Request) -> Response | None:
         """Serve a websocket until it ends, and return None; or return the refusal."""
@@ -89,7 +98,12 @@ class Endpoint:
                 await self._door.admit(http, request)
         except Refused as refused:
             return self._refuse(request, refused, {}, upgrading=True)
-        websocket = WebSocketTransport(http.stream, request.head + http.unread(), self._options)
+        websocket = WebSocketTransport(
+            http.stream,
+            request.head + http.unread(),
+            self._options,
+            self._hooks.of_websocket(request, initial=session is None),
+        )
         if session is None:
             session = self._new_session(request)
             await session.run(partial(_carry, session, websocket))

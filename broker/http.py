@@ -26,14 +26,18 @@ _HEAD_TIMEOUT = 60.0
 _BODY_TIMEOUT = 300.0
 
 
+def _fields(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(headers.items() if isinstance(headers, Mapping) else headers)
+
+
 @attrs.frozen
 class Response:
-    """An answer: a status, a body and its type, more headers."""
+    """An answer: a status, a body and its type ("": in the headers, if anywhere), more headers."""
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=UTF-8"
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_fields)
     sent: Callable[[BaseException | None], None] | None = None
     """Called when it has been sent, with None, or with what has stopped that."""
 
@@ -132,9 +136,9 @@ class HttpConnection:
     async def respond(self, response: Response, *, to: Request | None) -> None:
         """Send an answer. The connection is closed after it if the body was not read."""
         headers = [
-            ("Content-Type", response.content_type),
+            *([("Content-Type", response.content_type)] if response.content_type else []),
             ("Content-Length", str(len(response.body))),
-            *response.headers.items(),
+            *response.headers,
         ]
         if self._h11.their_state is h11.SEND_BODY:
             with trio.move_on_after(0):  # a body that is there already is no trouble

@@ -16,6 +16,7 @@ import trio
 from .endpoint import Endpoint
 from .gateway import Gateway
 from .http import Peer
+from .http_hooks import H, HttpHooks, sync_hook
 from .life import Life
 from .options import Drain, EngineOptions
 from .session import Receiver, Session
@@ -42,6 +43,7 @@ class Server:
     def __init__(self) -> None:
         self.addresses: list[Address] = []
         self._statics: list[Static] = []
+        self._http_hooks = HttpHooks()
         self._life: Life | None = None
         self._gateway: Gateway | None = None
         self._stack: AsyncExitStack | None = None
@@ -61,6 +63,23 @@ class Server:
         Raises FileNotFoundError when there is none. The endpoint's own path comes first.
         """
         self._statics.append(Static.of(url, root))
+
+    def on_initial_headers(self, function: H) -> H:
+        """Register `function(headers, request)`, for the answer that opens a session.
+
+        It may change the headers: that of a poll, and those that a websocket's 101 has besides its
+        own. It is not async. What it raises is logged, and then it has changed nothing.
+        """
+        self._http_hooks.initial_headers.append(sync_hook(function))
+        return function
+
+    def on_headers(self, function: H) -> H:
+        """Register `function(headers, request)`, for every answer of a session.
+
+        As `on_initial_headers`, and called behind it; refusals are `on_connection_error`'s.
+        """
+        self._http_hooks.headers.append(sync_hook(function))
+        return function
 
     # Its life.
 
@@ -84,7 +103,9 @@ class Server:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Life]:
         life = self._life = Life(self.options)
-        self._gateway = Gateway(life, Endpoint(life, self._receiver), self._statics)
+        self._gateway = Gateway(
+            life, Endpoint(life, self._receiver, self._http_hooks), self._statics
+        )
         failure: Exception | None = None
         try:
             async with trio.open_nursery() as background:

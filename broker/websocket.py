@@ -9,7 +9,7 @@ a message that trio-websocket assembles is handled before the frames behind it a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 import trio
@@ -45,12 +45,22 @@ class WebSocketTransport(trio.abc.Stream):
 
     name: TransportName = "websocket"
 
-    def __init__(self, stream: trio.abc.Stream, request: bytes, options: EngineOptions) -> None:
-        """`request`: the upgrade request's bytes, and those that were read behind it."""
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        request: bytes,
+        options: EngineOptions,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """`request`: the upgrade request's bytes, and those that were read behind it.
+
+        `headers`: what the answer to it holds besides its own.
+        """
         self._stream = stream
         self._options = options
         head, blank, rest = request.partition(b"\r\n\r\n")
         self._request = head + blank
+        self._headers = [(name.encode(), value.encode()) for name, value in headers]
         self._splitter = FrameSplitter(options.max_http_buffer_size)
         self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(rest)
         self._opened = trio.Event()
@@ -92,7 +102,7 @@ class WebSocketTransport(trio.abc.Stream):
         request = await trio_websocket.wrap_server_stream(
             nursery, self, max_message_size=self._options.max_http_buffer_size
         )
-        return await request.accept()
+        return await request.accept(extra_headers=self._headers)
 
     async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection, wire: Wire) -> None:
         with trio.move_on_after(self._options.grace) as scope:

@@ -46,6 +46,7 @@ BROKER = [
     "gate",
     "home",
     "http",
+    "http_hooks",
     "refusals",
     "origins",
     "static",
