@@ -25,6 +25,7 @@ try:
     from .options import Options
     from .reasons import DisconnectReason
     from .received import ReceivedEvent
+    from .refusals import ConnectionFailure
     from .room import Room
     from .room_ref import RoomRef
     from .server import Address
@@ -44,6 +45,7 @@ __all__ = [
     "Broker",
     "BrokerNotRunning",
     "ConnectError",
+    "ConnectionFailure",
     "Delivery",
     "DisconnectReason",
     "EventError",

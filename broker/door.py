@@ -23,6 +23,8 @@ logger = logging.getLogger("atrio.gateway")
 
 T = TypeVar("T")
 
+_NOT_ALLOWED = "NOT_ALLOWED"
+
 
 class Door:
     """The door of one life of an engine, and who stands at it: the options' functions."""
@@ -38,10 +40,10 @@ class Door:
         if allow is not None:
             answer = await self._ask(http, request, "allow_request", allow, FORBIDDEN)
             if answer is False:
-                raise Refused(FORBIDDEN, "allow_request returned False")
+                raise Refused(FORBIDDEN, "allow_request returned False", name=_NOT_ALLOWED)
             if answer not in (None, True):
                 logger.error("allow_request: expected None or a bool, saw %r", answer)
-                raise Refused(FORBIDDEN, "allow_request failed")
+                raise Refused(FORBIDDEN, "allow_request failed", name=_NOT_ALLOWED)
 
     def _check_open(self) -> None:
         if not self._life.admits:
@@ -67,7 +69,7 @@ class Door:
         self._check_open()
         if not answers:
             why = f"{name} took longer than middleware_timeout={limit:g} s"
-            raise Refused(refusal, why, mendable=True)
+            raise Refused(refusal, why, mendable=True, name=_NOT_ALLOWED)
         if isinstance(answers[0], Refused):
             raise answers[0]
         return answers[0]
@@ -82,11 +84,11 @@ async def _answer(
         error = unwrapped(raised)
         if isinstance(error, ConnectError):
             said = attrs.evolve(refusal, message=str(error.message))
-            return Refused(said, f"{name} said so")
+            return Refused(said, f"{name} said so", name=_NOT_ALLOWED, error=error)
         logger.exception("%s failed for a client at %s", name, request.address)
-        return Refused(refusal, f"{name} failed")
+        return Refused(refusal, f"{name} failed", name=_NOT_ALLOWED, error=error)
 
 
 def closing() -> Refused:
     """Return the refusal of who comes too late."""
-    return Refused(BAD_REQUEST, "the broker is closing")
+    return Refused(BAD_REQUEST, "the broker is closing", name="CLOSING")

@@ -128,17 +128,23 @@ class Endpoint:
             raise Refused(
                 TRANSPORT_UNKNOWN,
                 f"transport={transport!r}, allowed are transports={self._options.transports}",
+                transport=transport,
             )
         check_origin(request, self._options)
         if (transport == "websocket") != upgrading:
-            raise Refused(BAD_REQUEST, f"transport={transport!r}, but the request says otherwise")
+            why = f"transport={transport!r}, but the request says otherwise"
+            raise Refused(BAD_REQUEST, why, name="TRANSPORT_HANDSHAKE_ERROR")
         if (sid := query.get("sid")) is not None:
             return self._find_session(sid, request, query, transport)
         if request.method != "GET":
-            raise Refused(BAD_HANDSHAKE_METHOD, f"{request.method} without a sid")
-        if query.get("EIO") != engineio.VERSION:
-            hint = _OLD_CLIENT if query.get("EIO") == "3" else ""
-            raise Refused(UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}, expected 4", hint)
+            raise Refused(
+                BAD_HANDSHAKE_METHOD, f"{request.method} without a sid", method=request.method
+            )
+        version = query.get("EIO")
+        if version != engineio.VERSION:
+            hint = _OLD_CLIENT if version == "3" else ""
+            why = f"EIO={version!r}, expected {engineio.VERSION}"
+            raise Refused(UNSUPPORTED_VERSION, why, hint, protocol=version)
         return None
 
     def _find_session(
@@ -152,11 +158,24 @@ class Endpoint:
             farewell = self._services.farewell_to(sid) if polls else None
             if farewell is not None:
                 return farewell
-            raise Refused(SESSION_UNKNOWN, f"sid={sid!r}")
-        if query.get("EIO", engineio.VERSION) != engineio.VERSION:
-            raise Refused(BAD_REQUEST, "the session speaks EIO=4")
+            raise Refused(SESSION_UNKNOWN, f"sid={sid!r}", sid=sid)
+        version = query.get("EIO", engineio.VERSION)
+        if version != engineio.VERSION:
+            raise Refused(
+                BAD_REQUEST,
+                f"EIO={version!r}, but the session speaks EIO={engineio.VERSION}",
+                name="PROTOCOL_MISMATCH",
+                protocol=version,
+                previous_protocol=engineio.VERSION,
+            )
         if transport == "polling" and not isinstance(session.transport, PollingTransport):
-            raise Refused(BAD_REQUEST, f"session {sid} has gone over to websocket")
+            raise Refused(
+                BAD_REQUEST,
+                f"session {sid} is on websocket",
+                name="TRANSPORT_MISMATCH",
+                transport=transport,
+                previous_transport="websocket",
+            )
         return session
 
     def _refuse(
@@ -172,6 +191,7 @@ class Endpoint:
             refused.why,
             f"; {refused.hint}" if refused.hint else "",
         )
+        self._hooks.hear_of(refused, request)
         return refused.refusal.response(upgrading=upgrading, hint=refused.hint, headers=headers)
 
     # Polling.
@@ -282,4 +302,8 @@ def _check_websocket(request: Request) -> None:
         or len(key) != 16
         or "host" not in headers
     ):
-        raise Refused(BAD_REQUEST, "the websocket handshake is incomplete (RFC 6455, section 4.1)")
+        raise Refused(
+            BAD_REQUEST,
+            "the websocket handshake is incomplete (RFC 6455, section 4.1)",
+            name="TRANSPORT_HANDSHAKE_ERROR",
+        )

@@ -10,12 +10,13 @@ import inspect
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import attrs
 
 from .handshake import Request
 from .http import Response
+from .refusals import ConnectionFailure, Refused
 
 logger = logging.getLogger("atrio.gateway")
 
@@ -88,6 +89,7 @@ def _checked(name: str, value: str) -> str:
 
 
 HeadersHook: TypeAlias = Callable[[ResponseHeaders, Request], object]
+FailureHook: TypeAlias = Callable[[ConnectionFailure], object]
 H = TypeVar("H", bound=Callable[..., object])
 
 
@@ -97,6 +99,7 @@ class HttpHooks:
 
     initial_headers: list[HeadersHook] = attrs.field(factory=list)
     headers: list[HeadersHook] = attrs.field(factory=list)
+    connection_error: list[FailureHook] = attrs.field(factory=list)
 
     def dress(self, response: Response, request: Request, *, initial: bool) -> Response:
         """Return the answer as the program wants it; `initial`: it opens a session."""
@@ -117,13 +120,14 @@ class HttpHooks:
     ) -> ResponseHeaders:
         for hook in [*(self.initial_headers if initial else ()), *self.headers]:
             changed = headers.copy()
-            try:
-                hook(changed, request)
-            except Exception:
-                logger.exception("the hook %s of headers failed", _name(hook))
-            else:
+            if _succeeds(hook, changed, request):
                 headers = changed
         return headers
+
+    def hear_of(self, refused: Refused, request: Request) -> None:
+        """Tell the program that a request is refused."""
+        for hook in self.connection_error:
+            _succeeds(hook, refused.of(request))
 
 
 def sync_hook(function: H) -> H:
@@ -133,5 +137,10 @@ def sync_hook(function: H) -> H:
     return function
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", repr(function))
+def _succeeds(hook: Callable[..., object], *args: object) -> bool:
+    try:
+        hook(*args)
+    except Exception:
+        logger.exception("the hook %s failed", getattr(hook, "__qualname__", repr(hook)))
+        return False
+    return True

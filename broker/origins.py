@@ -24,6 +24,8 @@ def check_origin(request: Request, options: EngineOptions) -> None:
         f"set cors_allowed_origins=[{origin!r}], or trusted_proxies if a proxy of yours stands "
         "before the broker",
         mendable=True,
+        name="INVALID_ORIGIN",
+        origin=origin,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import attrs
 import orjson
 
+from .handshake import Request
 from .http import Response
 
 
@@ -46,17 +47,45 @@ FORBIDDEN = Refusal(4, "Forbidden", 403)
 UNSUPPORTED_VERSION = Refusal(5, "Unsupported protocol version")
 
 
+@attrs.frozen
+class ConnectionFailure:
+    """A request that was refused.
+
+    `code` and `message` are what the client is told, of the table of refusals. `context` is for
+    logs and counters: `why`, what the log says of it; for code 3 and 4, a `name` for programs; and
+    what was wrong, such as `transport`, `sid`, `method`, `protocol` or `origin`.
+    """
+
+    request: Request
+    code: int
+    message: str
+    context: Mapping[str, object]
+
+
 class Refused(Exception):  # noqa: N818 - it is the refusal that is raised
     """Raised where a request turns out to be refused.
 
-    `why` is for the log, `hint` for people; `mendable`: whoever runs the server can mend it.
+    `why` is for the log, `hint` for people; `mendable`: whoever runs the server can mend it;
+    `context`: for programs, in Node's words.
     """
 
     def __init__(
-        self, refusal: Refusal, why: str, hint: str = "", *, mendable: bool = False
+        self,
+        refusal: Refusal,
+        why: str,
+        hint: str = "",
+        *,
+        mendable: bool = False,
+        **context: object,
     ) -> None:
         super().__init__(why)
         self.refusal = refusal
         self.why = why
         self.hint = hint
         self.mendable = mendable or bool(hint)
+        self._context = context
+
+    def of(self, request: Request) -> ConnectionFailure:
+        """Return what a program hears of it."""
+        context = {**self._context, "why": self.why, **({"hint": self.hint} if self.hint else {})}
+        return ConnectionFailure(request, self.refusal.code, self.refusal.message, context)

@@ -81,6 +81,14 @@ class Server:
         self._http_hooks.headers.append(sync_hook(function))
         return function
 
+    def on_connection_error(self, function: H) -> H:
+        """Register `function(failure)`, which hears of each request that the endpoint refuses.
+
+        `failure` is a `ConnectionFailure`. It is not async; what it raises is logged.
+        """
+        self._http_hooks.connection_error.append(sync_hook(function))
+        return function
+
     # Its life.
 
     async def __aenter__(self) -> Self:

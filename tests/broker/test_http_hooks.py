@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
-from broker import Broker, Request, ResponseHeaders
+from broker import Broker, ConnectionFailure, Request, ResponseHeaders
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 
@@ -158,6 +160,112 @@ async def test_a_hook_that_is_async_is_refused_at_once() -> None:
     async def hook(*_: object) -> None:
         raise AssertionError
 
-    for register in (Broker().on_headers, Broker().on_initial_headers):
+    broker = Broker()
+    for register in (broker.on_headers, broker.on_initial_headers, broker.on_connection_error):
         with pytest.raises(TypeError, match="not async"):
             register(hook)
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+WEBSOCKET = POLL.replace("polling", "websocket")
+HALF = {**UPGRADE, "Sec_WebSocket_Key": "short"}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "named", "code", "context"),
+    [
+        ("GET", POLL.replace("polling", "pigeon"), {}, 0, {"transport": "pigeon"}),
+        ("GET", f"{POLL}&sid=gone", {}, 1, {"sid": "gone"}),
+        ("GET", f"{WEBSOCKET}&sid=gone", UPGRADE, 1, {"sid": "gone"}),
+        ("POST", POLL, {}, 2, {"method": "POST"}),
+        ("GET", WEBSOCKET, {}, 3, {"name": "TRANSPORT_HANDSHAKE_ERROR"}),
+        ("GET", POLL, UPGRADE, 3, {"name": "TRANSPORT_HANDSHAKE_ERROR"}),
+        ("GET", WEBSOCKET, HALF, 3, {"name": "TRANSPORT_HANDSHAKE_ERROR"}),
+        ("GET", f"{POLL}&sid=WEBSOCKET", {}, 3, {"name": "TRANSPORT_MISMATCH"}),
+        (
+            "POST",
+            f"{POLL}&sid=POLLING".replace("EIO=4", "EIO=3"),
+            {},
+            3,
+            {"name": "PROTOCOL_MISMATCH", "protocol": "3", "previous_protocol": "4"},
+        ),
+        ("GET", POLL, {"Origin": "http://a.example"}, 4, {"origin": "http://a.example"}),
+        ("GET", WEBSOCKET, {**UPGRADE, "Origin": "null"}, 4, {"name": "INVALID_ORIGIN"}),
+        ("GET", f"{POLL}&ban=1", {}, 4, {"name": "NOT_ALLOWED"}),
+        ("GET", f"{WEBSOCKET}&ban=1", UPGRADE, 4, {"name": "NOT_ALLOWED"}),
+        ("GET", POLL.replace("EIO=4", "EIO=3"), {}, 5, {"protocol": "3"}),
+        ("GET", WEBSOCKET.replace("EIO=4", "EIO=3"), UPGRADE, 5, {"protocol": "3"}),
+        ("GET", POLL.replace("EIO=4", "EIO=5"), {}, 5, {"protocol": "5"}),
+    ],
+)
+async def test_a_program_hears_of_each_refused_request_and_of_no_other(
+    method: str,
+    target: str,
+    named: dict[str, str],
+    code: int,
+    context: dict[str, object],
+    http: Http,
+    wire: Wire,
+) -> None:
+    async def allow(request: Request) -> bool:
+        return "ban" not in request.query
+
+    broker = Broker(allow_request=allow)
+    failures: list[ConnectionFailure] = []
+    broker.on_connection_error(failures.append)
+    async with broker, http(broker) as polling, wire(broker, read_open=False) as websocket:
+        _, _, opened = await polling.request("GET", POLL)
+        sids = {
+            "POLLING": json.loads(opened[1:])["sid"],
+            "WEBSOCKET": json.loads(str(await websocket.get())[1:])["sid"],
+        }
+        for name, sid in sids.items():
+            target = target.replace(f"sid={name}", f"sid={sid}")
+        assert failures == []
+        async with http(broker) as client:
+            status, _, body = await client.request(method, target, **named)
+        (failure,) = failures
+        assert (failure.request.url, failure.request.method) == (target, method)
+        assert failure.code == code
+        assert status == (403 if code == 4 else 400)
+        assert failure.message in body.decode()
+        assert {name: failure.context.get(name) for name in context} == context
+        assert failure.context["why"]
+
+
+async def test_a_client_that_comes_when_the_broker_drains_is_heard_of(
+    http: Http, wire: Wire
+) -> None:
+    broker = Broker()
+    failures: list[ConnectionFailure] = []
+    broker.on_connection_error(failures.append)
+    async with broker, wire(broker), wire(broker), trio.open_nursery() as nursery:
+        nursery.start_soon(broker.drain, 1, 1000)
+        await trio.testing.wait_all_tasks_blocked()
+        async with http(broker) as client:
+            assert (await client.request("GET", POLL))[0] == 400
+        nursery.cancel_scope.cancel()
+    assert [failure.context["name"] for failure in failures] == ["CLOSING"]
+
+
+async def test_a_hook_that_fails_is_logged_and_the_refusal_stays_as_it_is(
+    http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker()
+    failures: list[ConnectionFailure] = []
+
+    @broker.on_connection_error
+    def fail(failure: ConnectionFailure) -> None:
+        raise ValueError("swordfish")
+
+    broker.on_connection_error(failures.append)
+    async with broker, http(broker) as client:
+        status, _, body = await client.request("GET", f"{POLL}&sid=gone")
+    assert (status, json.loads(body)) == (400, {"code": 1, "message": "Session ID unknown"})
+    assert len(failures) == 1
+    assert "swordfish" in caplog.text
