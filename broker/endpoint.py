@@ -155,7 +155,7 @@ class Endpoint:
             session.check_alive()
         if session is None or session.ended:
             polls = transport == "polling" and request.method == "GET"
-            farewell = self._services.farewell_to(sid) if polls else None
+            farewell = self._services.farewells.take(sid) if polls else None
             if farewell is not None:
                 return farewell
             raise Refused(SESSION_UNKNOWN, f"sid={sid!r}", sid=sid)

@@ -18,6 +18,7 @@ import trio
 from protocol import ProtocolError, engineio
 
 from .encoded import CLOSE, NOOP, PING, Kept, encoded_message
+from .farewells import Farewells
 from .flusher import Flusher
 from .handshake import Handshake
 from .heartbeat import Heartbeat
@@ -92,17 +93,11 @@ class Services:
     tally: Tally = attrs.field(factory=Tally)
     sessions: dict[str, Session] = attrs.field(factory=dict)
     """Those that have not ended, by sid."""
-    farewells: dict[str, list[bytes]] = attrs.field(factory=dict)
-    """What the last polls of a session that has ended should hear, by sid."""
-
-    def farewell_to(self, sid: str) -> bytes | None:
-        """Return what the next poll of a session that has ended should hear, if anything."""
-        bodies = self.farewells.get(sid)
-        if bodies is None:
-            return None
-        if len(bodies) == 1:
-            del self.farewells[sid]
-        return bodies.pop(0)
+    farewells: Farewells = attrs.field(
+        default=attrs.Factory(
+            lambda self: Farewells(self.timers, self.options.ping_timeout), takes_self=True
+        )
+    )
 
 
 class Session:
@@ -247,11 +242,7 @@ class Session:
                 left = reason is DisconnectReason.TRANSPORT_CLOSE
                 unheard = polling.farewell(NOOP if left else CLOSE)
                 if unheard and (left or reason in _SENDS_THE_REST):
-                    farewells = self.services.farewells
-                    farewells[self.id] = unheard
-                    self.services.timers.after(
-                        self._options.ping_timeout, lambda: farewells.pop(self.id, None)
-                    )
+                    self.services.farewells.leave(self.id, unheard)
 
     @property
     def ended(self) -> bool:

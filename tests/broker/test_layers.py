@@ -54,6 +54,7 @@ BROKER = [
     "websocket",
     "polling",
     "pressure",
+    "farewells",
     "session",
     "upgrade",
     "life",
