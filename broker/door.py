@@ -1,4 +1,4 @@
-"""What a program decides of a client that has no session yet: whether it gets one.
+"""What a program decides of a client that has no session yet: whether it gets one, and its id.
 
 It is asked once for each session, with the handshake, whatever the transport. It has
 `middleware_timeout`, and is cancelled when the client leaves or the broker closes.
@@ -6,9 +6,14 @@ It is asked once for each session, with the handshake, whatever the transport. I
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -23,7 +28,8 @@ logger = logging.getLogger("atrio.gateway")
 
 T = TypeVar("T")
 
-_NOT_ALLOWED = "NOT_ALLOWED"
+# What needs no quoting in a URL (RFC 3986, section 2.3), nor in a cookie.
+_SID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 
 
 class Door:
@@ -31,19 +37,41 @@ class Door:
 
     def __init__(self, life: Life) -> None:
         self._life = life
+        self._services = life.services
         self._options = life.services.options
+        self._reserved: set[str] = set()
 
-    async def admit(self, http: HttpConnection, request: Request) -> None:
-        """Let a client in, or raise `Refused`; `trio.BrokenResourceError` when it has left."""
+    async def admit(self, http: HttpConnection, request: Request) -> str:
+        """Let a client in, and return the id of its session, which nobody has now.
+
+        Raises `Refused`; `trio.BrokenResourceError` when the client has left.
+        """
         self._check_open()
-        allow = self._options.allow_request
+        allow, generate = self._options.allow_request, self._options.generate_id
         if allow is not None:
-            answer = await self._ask(http, request, "allow_request", allow, FORBIDDEN)
+            answer = await self._ask(http, request, allow, _ALLOWS)
             if answer is False:
-                raise Refused(FORBIDDEN, "allow_request returned False", name=_NOT_ALLOWED)
-            if answer not in (None, True):
-                logger.error("allow_request: expected None or a bool, saw %r", answer)
-                raise Refused(FORBIDDEN, "allow_request failed", name=_NOT_ALLOWED)
+                raise _ALLOWS.refused("allow_request returned False")
+            if answer is not None and answer is not True:
+                raise _ALLOWS.wrong("None or a bool", answer)
+        if generate is None:
+            return secrets.token_urlsafe(15)  # 20 characters: as long as Node's, all of it random
+        sid = await self._ask(http, request, partial(_generate, generate), _GENERATES)
+        if not isinstance(sid, str) or not _SID.fullmatch(sid):
+            raise _GENERATES.wrong("1 to 128 letters, digits, '_', '-', '.' or '~'", sid)
+        known = (self._services.sessions, self._services.farewells, self._reserved)
+        if any(sid in sids for sids in known):
+            raise _GENERATES.wrong("an id that no other session has", sid)
+        return sid
+
+    @contextmanager
+    def reserved(self, sid: str) -> Iterator[None]:
+        """Give the id to nobody else: the session is not known by it yet."""
+        self._reserved.add(sid)
+        try:
+            yield
+        finally:
+            self._reserved.discard(sid)
 
     def _check_open(self) -> None:
         if not self._life.admits:
@@ -53,40 +81,66 @@ class Door:
         self,
         http: HttpConnection,
         request: Request,
-        name: str,
         function: Callable[[Request], Awaitable[T]],
-        refusal: Refusal,
+        question: _Question,
     ) -> T:
-        """Return the answer of the option `name`; what goes wrong is the `refusal`."""
+        """Return the answer; whatever goes wrong is a refusal."""
         answers: list[T | Refused] = []
         limit = self._options.middleware_timeout
         with self._life.idle():
             async with http.while_present() as presence:
                 with trio.move_on_after(limit):
-                    answers.append(await _answer(request, name, function, refusal))
+                    answers.append(await question.answer(function, request))
         if presence.cancel_called:
             raise trio.BrokenResourceError("the client has left")
         self._check_open()
         if not answers:
-            why = f"{name} took longer than middleware_timeout={limit:g} s"
-            raise Refused(refusal, why, mendable=True, name=_NOT_ALLOWED)
+            raise question.refused(
+                f"{question.option} took longer than middleware_timeout={limit:g} s", mendable=True
+            )
         if isinstance(answers[0], Refused):
             raise answers[0]
         return answers[0]
 
 
-async def _answer(
-    request: Request, name: str, function: Callable[[Request], Awaitable[T]], refusal: Refusal
-) -> T | Refused:
-    try:
-        return await function(request)
-    except Exception as raised:
-        error = unwrapped(raised)
-        if isinstance(error, ConnectError):
-            said = attrs.evolve(refusal, message=str(error.message))
-            return Refused(said, f"{name} said so", name=_NOT_ALLOWED, error=error)
-        logger.exception("%s failed for a client at %s", name, request.address)
-        return Refused(refusal, f"{name} failed", name=_NOT_ALLOWED, error=error)
+async def _generate(
+    generate: Callable[[Request], str | Awaitable[str]], request: Request
+) -> object:
+    made = generate(request)
+    return made if isinstance(made, str) or not inspect.isawaitable(made) else await made
+
+
+@attrs.frozen
+class _Question:
+    """An option that is asked, and how a client is refused when there is no good answer."""
+
+    option: str
+    refusal: Refusal
+    name: str
+
+    def refused(self, why: str, message: str | None = None, **more: Any) -> Refused:
+        said = self.refusal if message is None else attrs.evolve(self.refusal, message=message)
+        return Refused(said, why, name=self.name, **more)
+
+    def wrong(self, expected: str, seen: object) -> Refused:
+        logger.error("%s: expected %s, saw %r", self.option, expected, seen)
+        return self.refused(f"{self.option} failed")
+
+    async def answer(
+        self, function: Callable[[Request], Awaitable[T]], request: Request
+    ) -> T | Refused:
+        try:
+            return await function(request)
+        except Exception as raised:
+            error = unwrapped(raised)
+            if isinstance(error, ConnectError):
+                return self.refused(f"{self.option} said so", str(error.message), error=error)
+            logger.exception("%s failed for a client at %s", self.option, request.address)
+            return self.refused(f"{self.option} failed", error=error)
+
+
+_ALLOWS = _Question("allow_request", FORBIDDEN, "NOT_ALLOWED")
+_GENERATES = _Question("generate_id", BAD_REQUEST, "ID_GENERATION_ERROR")
 
 
 def closing() -> Refused:

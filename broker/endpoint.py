@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-import secrets
 from collections.abc import Callable
 from functools import partial
 
@@ -74,8 +73,7 @@ class Endpoint:
                 case "GET" if isinstance(session, bytes):
                     response = _polled(Answer(200, session), headers)
                 case "GET" if session is None:
-                    await self._door.admit(http, request)
-                    session = await self._open(request, headers)
+                    session = await self._open(http, request, headers)
                     response = await self._poll(http, session, headers)
                 case "GET" if isinstance(session, Session):
                     response = await self._poll(http, session, headers)
@@ -94,25 +92,28 @@ class Endpoint:
         try:
             session = self._find(request)
             _check_websocket(request)
-            if session is None:
-                await self._door.admit(http, request)
+            new = await self._new_session(http, request) if session is None else None
         except Refused as refused:
             return self._refuse(request, refused, {}, upgrading=True)
         websocket = WebSocketTransport(
             http.stream,
             request.head + http.unread(),
             self._options,
-            self._hooks.of_websocket(request, initial=session is None),
+            self._hooks.of_websocket(request, initial=new is not None),
         )
-        if session is None:
-            session = self._new_session(request)
-            await session.run(partial(_carry, session, websocket))
+        if new is not None:
+            await new.run(partial(_carry, new, websocket))
         elif isinstance(session, Session) and session.can_upgrade:
             await Upgrade(session, websocket).run(self._options)
         else:
             # Node, too, refuses by a closing frame: its clients do not expect an HTTP error here.
             await websocket.carry(websocket.close, lambda _message: None)
         return None
+
+    async def _new_session(self, http: HttpConnection, request: Request) -> Session:
+        """Return a session that is to run now: others know its id only then. Raises `Refused`."""
+        sid = await self._door.admit(http, request)
+        return Session(sid, request.handshake(), self._services, self._receiver)
 
     # Checks.
 
@@ -196,13 +197,12 @@ class Endpoint:
 
     # Polling.
 
-    def _new_session(self, request: Request) -> Session:
-        sid = secrets.token_urlsafe(15)  # 20 characters: as long as Node's, all of it random
-        return Session(sid, request.handshake(), self._services, self._receiver)
-
-    async def _open(self, request: Request, headers: dict[str, str]) -> Session:
-        session = self._new_session(request)
-        await self._life.nursery.start(self._run_polling, session)
+    async def _open(
+        self, http: HttpConnection, request: Request, headers: dict[str, str]
+    ) -> Session:
+        session = await self._new_session(http, request)
+        with self._door.reserved(session.id):
+            await self._life.nursery.start(self._run_polling, session)
         if not self._life.admits:  # it began to close before the session was known
             session.close(DisconnectReason.SERVER_SHUTDOWN)
         if session.ended:

@@ -17,7 +17,11 @@ class Farewells:
     def leave(self, sid: str, bodies: list[bytes]) -> None:
         """Leave what the next polls should hear, one body each; at least one."""
         self._bodies[sid] = bodies
-        self._timers.after(self._keep, lambda: self._bodies.pop(sid, None))
+        self._timers.after(self._keep, lambda: self._forget(sid, bodies))
+
+    def _forget(self, sid: str, bodies: list[bytes]) -> None:
+        if self._bodies.get(sid) is bodies:  # a later session may have had the same id
+            del self._bodies[sid]
 
     def take(self, sid: str) -> bytes | None:
         """Return what the next poll should hear, if anything."""
@@ -27,6 +31,9 @@ class Farewells:
         if len(bodies) == 1:
             del self._bodies[sid]
         return bodies.pop(0)
+
+    def __len__(self) -> int:
+        return len(self._bodies)
 
     def __contains__(self, sid: str) -> bool:
         return sid in self._bodies

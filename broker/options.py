@@ -20,6 +20,7 @@ TransportName: TypeAlias = Literal["polling", "websocket"]
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 AllowRequest: TypeAlias = Callable[[Request], Awaitable[bool | None]]
+GenerateId: TypeAlias = Callable[[Request], str | Awaitable[str]]
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -107,6 +108,11 @@ def _async_function(_: object, attribute: attrs.Attribute[Any], value: object) -
         raise TypeError(f"{attribute.name}: expected an `async def` function, saw {value!r}")
 
 
+def _function(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{attribute.name}: expected a function, saw {value!r}")
+
+
 _seconds = _at_least(0, above=True)
 
 
@@ -145,9 +151,17 @@ class EngineOptions:
     "Forbidden" for False; what else it raises is logged, and no client sees it. The `data` of a
     `ConnectError` is for middleware: an HTTP answer has no place for it."""
 
+    generate_id: GenerateId | None = attrs.field(
+        default=None,  # 20 random characters: nobody guesses another's
+        validator=attrs.validators.optional(_function),
+    )
+    """Gives the id of each new session, from the `Request` of its handshake; async or not. Who
+    knows an id can act for its client while that polls. What is no id, or is in use, and what this
+    raises, is logged, and the client gets 400 with code 3."""
+
     middleware_timeout: float = attrs.field(default=10.0, validator=_seconds)
-    """How long the program may take to let one client in: `allow_request`, a namespace's
-    middleware, `of(check)` for a name."""
+    """How long the program may take to let one client in: `allow_request`, `generate_id`, a
+    namespace's middleware, `of(check)` for a name."""
 
     cors_allowed_origins: tuple[str, ...] = attrs.field(default=(), converter=_origins)
     """Origins that may connect besides the server's own; `"*"` = all. None by default: a page of
