@@ -16,9 +16,13 @@ _SHOWN = 60  # bytes of a packet that a repr shows
 
 
 class Encoded:
-    """One event or control packet. `wire`: its websocket frames; `packets`: how many they are."""
+    """One event or control packet.
 
-    __slots__ = ("_attachments", "_text", "packets", "wire")
+    `wire`: its websocket frames; `packets`: how many they are; `compress`: whether a polling answer
+    with it is worth compressing.
+    """
+
+    __slots__ = ("_attachments", "_text", "compress", "packets", "wire")
 
     kept: ClassVar[bool] = False
     """Whether no policy may drop it."""
@@ -27,6 +31,7 @@ class Encoded:
         """`text`: an Engine.IO packet (None: there are only attachments)."""
         self._text = text
         self._attachments = attachments
+        self.compress = True
         self.packets = (text is not None) + len(attachments)
         frames = [] if text is None else [websocket.text_frame(text)]
         frames += [websocket.binary_frame(data) for data in attachments]
@@ -42,6 +47,11 @@ class Encoded:
         binary = map(engineio.binary_in_payload, self._attachments)
         text = () if self._text is None else (self._text,)
         return engineio.SEPARATOR.join((*text, *binary))
+
+    @property
+    def parts(self) -> Sequence[Encoded]:
+        """What it is made of: itself, or the events of a batch."""
+        return (self,)
 
 
 class Kept(Encoded):
@@ -68,6 +78,7 @@ class Batch(Encoded):
         self.missed = [0] * len(events)
         self.wire = b"".join([event.wire for event in events])
         self.packets = sum(event.packets for event in events)
+        self.compress = True  # `parts` know better
 
     def push_each(self, push: Callable[[Encoded], bool]) -> None:
         """Push each event by itself, and note those that are dropped."""
@@ -82,6 +93,11 @@ class Batch(Encoded):
     def payload(self) -> bytes:
         """The packets as a polling response holds them."""
         return engineio.SEPARATOR.join(event.payload for event in self.events)
+
+    @property
+    def parts(self) -> Sequence[Encoded]:
+        """Its events."""
+        return self.events
 
 
 def encoded_message(message: str | bytes) -> Encoded:

@@ -252,7 +252,7 @@ class Endpoint:
             else:
                 session.close(DisconnectReason.TRANSPORT_ERROR)  # these packets are lost
 
-        return _polled(answer, headers, sent)
+        return _polled(answer, headers, sent, self._options.http_compression)
 
     async def _post(
         self, http: HttpConnection, request: Request, session: Session, headers: dict[str, str]
@@ -277,9 +277,14 @@ def _polled(
     answer: Answer,
     headers: dict[str, str],
     sent: Callable[[BaseException | None], None] | None = None,
+    compress_from: int | None = None,
 ) -> Response:
     return Response(
-        answer.status, answer.body, headers={"Cache-Control": "no-store", **headers}, sent=sent
+        answer.status,
+        answer.body,
+        headers={"Cache-Control": "no-store", **headers},
+        compress_from=compress_from if answer.compress else None,
+        sent=sent,
     )
 
 

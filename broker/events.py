@@ -10,7 +10,13 @@ from .encoded import Encoded, encoded_packet
 
 
 def encoded_event(
-    namespace: str, event: str, args: tuple[Any, ...], *, limit: int, id_: int | None = None
+    namespace: str,
+    event: str,
+    args: tuple[Any, ...],
+    *,
+    limit: int,
+    id_: int | None = None,
+    compress: bool = True,
 ) -> Encoded:
     """Encode an event, once for all who get it.
 
@@ -26,4 +32,6 @@ def encoded_event(
         raise ValueError(
             f"the event {event!r} has {len(encoded.wire)} bytes, more than max_outbox_bytes={limit}"
         )
+    if not compress:
+        encoded.compress = False
     return encoded

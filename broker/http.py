@@ -15,6 +15,7 @@ import attrs
 import h11
 import trio
 
+from .compression import chosen_coding, compressed
 from .handshake import Headers, Request
 from .options import Network
 
@@ -38,6 +39,8 @@ class Response:
     body: bytes = b""
     content_type: str = "text/plain; charset=UTF-8"
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_fields)
+    compress_from: int | None = None
+    """The body is compressed from so many bytes on, if the client takes that; None: never."""
     sent: Callable[[BaseException | None], None] | None = None
     """Called when it has been sent, with None, or with what has stopped that."""
 
@@ -77,6 +80,13 @@ def read_request(event: h11.Request, peer: Peer, trusted: tuple[Network, ...]) -
         host=host,
         head=b"\r\n".join([*lines, b"", b""]),
     )
+
+
+def _varying(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers, which say that the answer depends on the codings a client takes."""
+    varying = [value for name, value in headers if name.lower() == "vary"]
+    others = [(name, value) for name, value in headers if name.lower() != "vary"]
+    return [*others, ("Vary", ", ".join([*varying, "Accept-Encoding"]))]
 
 
 def _is_in(address: str, networks: Iterable[Network]) -> bool:
@@ -135,11 +145,17 @@ class HttpConnection:
 
     async def respond(self, response: Response, *, to: Request | None) -> None:
         """Send an answer. The connection is closed after it if the body was not read."""
-        headers = [
-            *([("Content-Type", response.content_type)] if response.content_type else []),
-            ("Content-Length", str(len(response.body))),
-            *response.headers,
-        ]
+        body, headers = response.body, list(response.headers)
+        least = response.compress_from
+        if to is not None and least is not None and len(body) >= least:
+            headers = _varying(headers)
+            coding = chosen_coding(to.headers.get("accept-encoding", ""))
+            if coding is not None:
+                body = await compressed(body, coding)
+                headers.append(("Content-Encoding", coding))
+        if response.content_type:
+            headers.append(("Content-Type", response.content_type))
+        headers.append(("Content-Length", str(len(body))))
         if self._h11.their_state is h11.SEND_BODY:
             with trio.move_on_after(0):  # a body that is there already is no trouble
                 await self._skip_body()
@@ -147,8 +163,8 @@ class HttpConnection:
             headers.append(("Connection", "close"))
         reason = HTTPStatus(response.status).phrase.encode()
         await self._send(h11.Response(status_code=response.status, headers=headers, reason=reason))
-        if response.body and (to is None or to.method != "HEAD"):
-            await self._send(h11.Data(data=response.body))
+        if body and (to is None or to.method != "HEAD"):
+            await self._send(h11.Data(data=body))
         await self._send(h11.EndOfMessage())
 
     async def _skip_body(self) -> None:

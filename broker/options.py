@@ -17,6 +17,7 @@ import attrs
 from .handshake import Request
 
 TransportName: TypeAlias = Literal["polling", "websocket"]
+_COMPRESSED_FROM = 1024  # less fits into one packet of the network anyway
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 AllowRequest: TypeAlias = Callable[[Request], Awaitable[bool | None]]
@@ -43,6 +44,11 @@ def _at_least(minimum: float, *, above: bool = False) -> Any:
 def _count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{attribute.name}: expected a whole number from 1 up, saw {value!r}")
+
+
+def _optional_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _count(None, attribute, value)
 
 
 def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -113,6 +119,12 @@ def _function(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         raise TypeError(f"{attribute.name}: expected a function, saw {value!r}")
 
 
+def _threshold(value: bool | int | None) -> int | None:
+    if isinstance(value, bool):
+        return _COMPRESSED_FROM if value else None
+    return value
+
+
 _seconds = _at_least(0, above=True)
 
 
@@ -173,6 +185,15 @@ class EngineOptions:
     cookie: str | None = attrs.field(default=None, converter=_cookie)
     """Name of a cookie with the session's id, for sticky load balancers; True = "io". None: most
     have no use for it."""
+
+    http_compression: int | None = attrs.field(
+        default=_COMPRESSED_FROM,
+        converter=_threshold,
+        validator=_optional_count,
+    )
+    """From how many bytes on the answer to a poll is compressed, if the client takes that. None or
+    False: never. On, as in Node: who polls often has a slow network, and a poll has all that waits
+    in one piece. Websockets are never compressed."""
 
     max_outbox_bytes: int = attrs.field(default=4_000_000, validator=_count)
     """What may wait for one client. Four times the largest message a client may send."""

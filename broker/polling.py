@@ -29,12 +29,17 @@ _PROBING_POLL = 0.1
 
 @attrs.frozen
 class Answer:
-    """An HTTP answer to a poll or post. `packets` and `size` leave the outbox once it is sent."""
+    """An HTTP answer to a poll or post.
+
+    `packets` and `size` leave the outbox once it is sent; `compress`: whether some of it is worth
+    compressing.
+    """
 
     status: int
     body: bytes = b""
     size: int = 0
     packets: int = 0
+    compress: bool = False
 
 
 class PolledSession(Protocol):
@@ -194,6 +199,7 @@ class PollingTransport:
                 _body(events),
                 sum(len(event.wire) for event in own),
                 sum(event.packets for event in own),
+                compress=any(part.compress for event in own for part in event.parts),
             )
         )
         self._poll = None

@@ -92,10 +92,13 @@ class Targets(abc.ABC):
         return self._target().if_writable()
 
     def compress(self, compress: bool) -> Target:
-        """Say whether compression is worth it; nothing is compressed by default."""
+        """Say whether the event is worth compressing; if not, it alone is no reason to do so.
+
+        It is about clients that poll: see the option `http_compression`. Raises TypeError.
+        """
         if not isinstance(compress, bool):
             raise TypeError(f"expected a bool, saw {compress!r}")
-        return self._target()
+        return self._target().compressing(compress)
 
 
 @attrs.frozen
@@ -107,6 +110,7 @@ class Target(Targets):
     _volatile: bool = False
     _own: Member | None = None
     """The socket whose `volatile` this is: with no rooms chosen, the event goes to it alone."""
+    _compress: bool = True
 
     def _target(self) -> Target:
         return self
@@ -132,8 +136,12 @@ class Target(Targets):
         """Return this target, volatile."""
         return attrs.evolve(self, volatile=True)
 
+    def compressing(self, compress: bool) -> Target:
+        """Return this target, its events worth compressing or not."""
+        return attrs.evolve(self, compress=compress)
+
     def _with(self, audience: Audience) -> Target:
-        return Target(self._namespace, audience, self._volatile)
+        return Target(self._namespace, audience, self._volatile, compress=self._compress)
 
     # Events.
 
@@ -145,7 +153,9 @@ class Target(Targets):
         anything is sent, and `BrokerNotRunning`. An empty or absent room is no error.
         """
         actor = self._namespace.running("emit")
-        encoded = encoded_event(self._namespace.name, event, args, limit=self._limit)
+        encoded = encoded_event(
+            self._namespace.name, event, args, limit=self._limit, compress=self._compress
+        )
         return await actor.publish(self._reached(), encoded, volatile=self._volatile)
 
     def emit_nowait(self, event: str, *args: Any) -> None:
@@ -154,7 +164,9 @@ class Target(Targets):
         Ordered with what goes to the same target only. Raises `MailboxFull`, and as `emit`.
         """
         actor = self._namespace.running("emit_nowait")
-        encoded = encoded_event(self._namespace.name, event, args, limit=self._limit)
+        encoded = encoded_event(
+            self._namespace.name, event, args, limit=self._limit, compress=self._compress
+        )
         actor.publish_nowait(self._reached(), encoded, volatile=self._volatile)
 
     @property

@@ -45,6 +45,7 @@ BROKER = [
     "room",
     "gate",
     "home",
+    "compression",
     "http",
     "refusals",
     "http_hooks",
