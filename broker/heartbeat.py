@@ -1,11 +1,15 @@
 """Whether a client is still there: a ping after each interval, and a pong in time.
 
+What else comes from a client while its pong is awaited shows that it is there, so the pong may take
+as long again, once: it may lie behind a large upload. Source: engine.io 6.6.12, `socket.ts`.
+
 Source: the Engine.IO protocol document, revision 4, "Heartbeat": the server asks. There is one
 absolute deadline, moved by each pong: a chain of sleeps would drift past it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import trio
@@ -20,6 +24,9 @@ class Heartbeat:
     While `listening()` is False we do not read, and silence is not the client's fault. It is pinged
     all the same, for a ping that cannot be written shows that it has gone; `stuck()` says that
     what was sent has not been taken for longer than a pong may take.
+
+    `doubting`: whether a pong is awaited and nothing has come since the ping; then who hears of
+    anything else calls `heard`.
     """
 
     __slots__ = (
@@ -32,6 +39,7 @@ class Heartbeat:
         "_timeout",
         "_timer",
         "_timers",
+        "doubting",
     )
 
     def __init__(
@@ -51,13 +59,20 @@ class Heartbeat:
         self._listening = listening
         self._stuck = stuck
         self._timer: Timer | None = None
-        self._deadline = 0.0
+        self._deadline = math.inf
+        self.doubting = False
 
     def rest(self) -> None:
         """Wait an interval from now: at the beginning, and after each pong."""
+        self.doubting = False
         now = trio.current_time()
         self._deadline = now + self._interval + self._timeout
         self._set(now + self._interval, self._ask)
+
+    def heard(self) -> None:
+        """Give the pong as long again: something else has come from the client."""
+        self.doubting = False
+        self.postpone()
 
     def postpone(self) -> None:
         """Give the client the whole timeout from now: it is being read again."""
@@ -78,14 +93,18 @@ class Heartbeat:
 
     def _ask(self) -> None:
         self._set(self._deadline, self._judge)
-        self._ping()
+        self._doubt()
 
     def _judge(self) -> None:
         if self._listening() or self._stuck():
             self._silent()
         else:
             self.postpone()
-            self._ping()
+            self._doubt()
+
+    def _doubt(self) -> None:
+        self.doubting = True
+        self._ping()
 
     def _set(self, when: float, action: Callable[[], None]) -> None:
         self.stop()

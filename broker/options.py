@@ -143,7 +143,8 @@ class EngineOptions:
     """From one answered ping to the next. Node's value: below the 30 s of many proxies."""
 
     ping_timeout: float = attrs.field(default=20.0, validator=_seconds)
-    """How long a pong may take. Node's value: a phone may lose its network for some seconds."""
+    """How long a pong may take; as long again, once, from when something else comes instead. Node's
+    value: a phone may lose its network for some seconds."""
 
     max_http_buffer_size: int = attrs.field(default=1_000_000, validator=_count)
     """The largest thing a client may send at once: a polling body, a websocket message."""

@@ -255,6 +255,8 @@ class Session:
         """Handle one websocket message; returns an event to wait for before reading on, or None."""
         if self.reason is None and self._receiver is not None:
             if isinstance(message, str) and message[:1] == "4":
+                if self._heartbeat.doubting:
+                    self._heartbeat.heard()
                 self._receiver.receive(message[1:])
             else:
                 try:
@@ -268,6 +270,8 @@ class Session:
         """Handle one packet."""
         if self.reason is not None or self._receiver is None:
             return
+        if self._heartbeat.doubting and packet.type is not engineio.PacketType.PONG:
+            self._heartbeat.heard()
         match packet.type:
             case engineio.PacketType.MESSAGE:
                 self._receiver.receive(packet.data)

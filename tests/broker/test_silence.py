@@ -189,3 +189,59 @@ async def test_silence_with_an_outbox_that_is_all_but_full(
             assert when == pytest.approx(start + INTERVAL + TIMEOUT, abs=0.001)
             assert broker.statistics().outbox_packets == 0
             assert broker.statistics().slow_disconnects == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason_at"),
+    [
+        ([], TIMEOUT),
+        ([2.0], 2.0 + TIMEOUT),
+        ([1.0, 2.0, 3.5], 1.0 + TIMEOUT),  # once for each ping
+        ([-1.0], TIMEOUT),  # before the ping
+    ],
+)
+@pytest.mark.parametrize("by", ["websocket", "polling"])
+async def test_what_comes_instead_of_the_pong_gives_it_as_long_again_but_once(
+    by: str,
+    sent: list[float],
+    reason_at: float,
+    autojump_clock: MockClock,
+    wire: Callable[..., Any],
+    http: Callable[..., Any],
+) -> None:
+    broker, gone = make()
+    async with broker:
+        if by == "websocket":
+            async with wire(broker) as client:
+                start = trio.current_time()
+                sid = await client.enter()
+                for when in sent:
+                    await trio.sleep_until(start + INTERVAL + when)
+                    await client.send('42["say",1]')
+                await trio.sleep_until(start + INTERVAL + 2 * TIMEOUT)
+        else:
+            async with http(broker) as client:
+                start = trio.current_time()
+                target, sid = await _opened(client)
+                for when in sent:
+                    await trio.sleep_until(start + INTERVAL + when)
+                    assert (await client.request("POST", target, b'42["say",1]'))[0] == 200
+                await trio.sleep_until(start + INTERVAL + 2 * TIMEOUT)
+    assert gone[sid] == ("ping timeout", start + INTERVAL + reason_at)
+
+
+async def test_each_ping_may_be_answered_late_again(
+    autojump_clock: MockClock, wire: Callable[..., Any]
+) -> None:
+    broker, gone = make()
+    async with broker, wire(broker) as client:
+        await client.enter()
+        for _ in range(3):
+            pinged = await client.until("2")
+            assert pinged[-1] == "2"
+            await trio.sleep(TIMEOUT - 0.5)
+            await client.send('42["say",1]')
+            await trio.sleep(TIMEOUT - 0.5)
+            await client.send("3")
+        assert gone == {}
+        assert broker.statistics().connections == 1
