@@ -42,6 +42,10 @@ _OLD_CLIENT = (
     "this client speaks EIO=3 (Socket.IO 1.x or 2.x); atrio speaks Engine.IO protocol 4: use a "
     "Socket.IO client 3.x or 4.x (for JavaScript, socket.io-client 4)"
 )
+_JSONP = (
+    "the query parameter j asks for JSONP polling, which Socket.IO clients 3.x and 4.x do not "
+    "have: leave it out; for pages of other origins there is cors_allowed_origins"
+)
 
 
 class Endpoint:
@@ -146,6 +150,8 @@ class Endpoint:
             hint = _OLD_CLIENT if version == "3" else ""
             why = f"EIO={version!r}, expected {engineio.VERSION}"
             raise Refused(UNSUPPORTED_VERSION, why, hint, protocol=version)
+        if "j" in query:
+            raise Refused(BAD_REQUEST, f"j={query['j']!r}", _JSONP, name="JSONP")
         return None
 
     def _find_session(
