@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterable
 
 import trio
 
@@ -23,16 +24,20 @@ _LARGE = 65_536
 _ACCEPTED = re.compile(r"\s*([^\s;]+)\s*(?:;\s*[qQ]\s*=\s*([01](?:\.\d{0,3})?)\s*)?")
 
 
-def chosen_coding(accepted: str) -> str | None:
-    """Return the coding that suits an `Accept-Encoding` best; None: as it is."""
+def chosen_coding(accepted: str, offered: Iterable[str] = tuple(_CODINGS)) -> str | None:
+    """Return the coding that suits an `Accept-Encoding` best; None: as it is.
+
+    `offered`: those there are, by our own preference.
+    """
     weights: dict[str, float] = {}
     for part in accepted.split(","):
         if (found := _ACCEPTED.fullmatch(part)) is not None:
             weights[found[1].lower()] = float(found[2] or 1)
     rest = weights.get("*", 0.0)
-    best = max(_CODINGS, key=lambda coding: weights.get(coding, rest))
+    best = max(offered, key=lambda coding: weights.get(coding, rest), default="identity")
     weight = weights.get(best, rest)
-    return best if weight > 0 and weight >= weights.get("identity", 0.0) else None
+    chosen = best != "identity" and weight > 0 and weight >= weights.get("identity", 0.0)
+    return best if chosen else None
 
 
 async def compressed(body: bytes, coding: str) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from .compression import chosen_coding
 from .handshake import Request
 from .http import Response
 
@@ -33,19 +34,28 @@ class Static:
         return cls(url.rstrip("/"), resolved)
 
     def respond(self, request: Request) -> Response | None:
-        """Return the file a request names, or None when it names none."""
+        """Return the file a request names, or None when it names none.
+
+        Where there is a `.br` or `.gz` of it that the client takes, that is sent.
+        """
         if request.method not in ("GET", "HEAD"):
             return None
         file = self._find(request.path)
         if file is None:
             return None
-        body = file.read_bytes()
+        packed = _packed(file)
+        coding = chosen_coding(request.headers.get("accept-encoding", ""), packed)
+        body = (file if coding is None else packed[coding]).read_bytes()
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        if packed:
+            headers["Vary"] = "Accept-Encoding"
+        if coding is not None:
+            headers["Content-Encoding"] = coding
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         if kind.startswith("text/"):
             kind += "; charset=utf-8"
-        if request.headers.get("if-none-match") == tag:
+        if _is_known(tag, request.headers.get("if-none-match", "")):
             return Response(304, b"", kind, headers)
         return Response(200, body, kind, headers)
 
@@ -60,3 +70,19 @@ class Static:
             return file if file.is_relative_to(self.root) and file.is_file() else None
         except (OSError, ValueError):
             return None  # no file can have such a name
+
+
+def _packed(file: Path) -> dict[str, Path]:
+    """Return where a file lies compressed beside itself, by coding, the best first."""
+    beside = {"br": Path(f"{file}.br"), "gzip": Path(f"{file}.gz")}
+    return {
+        coding: path
+        for coding, path in beside.items()
+        if path.is_file() and not path.is_symlink()  # a link might lead outside
+    }
+
+
+def _is_known(tag: str, known: str) -> bool:
+    """Whether an `If-None-Match` names the file (RFC 9110, section 13.1.2)."""
+    tags = [each.strip().removeprefix("W/") for each in known.split(",")]
+    return tag in tags or "*" in tags
