@@ -6,6 +6,7 @@ on Node's server.
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 
 import trio
 
-from broker import Broker, Socket
+from broker import Broker, ConnectError, Request, ResponseHeaders, Socket
 from broker.engine import Engine, Session
 
 ALLOWED_ORIGIN = "https://app.example"
@@ -128,6 +129,35 @@ def add_meeting_handlers(broker: Broker) -> None:
         socket.data["stop"] = True
 
 
+def make_door(**options: Any) -> Broker:
+    async def allow_request(request: Request) -> None:
+        if "banned" in request.query:
+            raise ConnectError("you are banned")
+
+    async def generate_id(request: Request) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"door-{secrets.token_urlsafe(8)}"
+
+    broker = make_broker(allow_request=allow_request, generate_id=generate_id, **options)
+    failures: list[int] = []
+    broker.on_connection_error(lambda failure: failures.append(failure.code))
+
+    @broker.on_initial_headers
+    def initial(headers: ResponseHeaders, request: Request) -> None:
+        headers["X-Initial"] = request.query["transport"]
+        headers["Set-Cookie"] = "seen=yes"
+
+    @broker.on_headers
+    def every(headers: ResponseHeaders, request: Request) -> None:
+        headers["X-Every"] = request.query["transport"]
+
+    @broker.on("failures")
+    async def heard(socket: Socket) -> tuple[list[int]]:
+        return (failures[:],)
+
+    return broker
+
+
 # That of the outside suites. It is so quick that a test of something else, on a busy machine, may
 # find a ping where it expects an answer; hence the calm apps, with the default heartbeat.
 QUICK = {"ping_interval": 0.3, "ping_timeout": 0.2}
@@ -143,6 +173,7 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "broker": partial(make_broker, connect_timeout=1.0, **QUICK),
     "calm-broker": make_broker,
     "meeting": partial(make_meeting, **LENIENT),
+    "door": partial(make_door, **LENIENT),
     "drained-meeting": partial(make_meeting, **LENIENT),
 }
 

@@ -1,6 +1,7 @@
 // The apps of apps.py on Node's own servers: `node node_peer.mjs APP [PORT]`. The rows hold here
 // too, which shows that they are true.
 
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { Server as Engine } from "engine.io";
 import { Server } from "socket.io";
@@ -85,6 +86,26 @@ function addMeetingHandlers(io) {
   });
 }
 
+function addDoor(io) {
+  const failures = [];
+  io.engine.opts.allowRequest = (request, done) => {
+    const banned = new URL(request.url, "http://any").searchParams.has("banned");
+    done(banned ? "you are banned" : null, !banned);
+  };
+  io.engine.generateId = async () => `door-${randomUUID()}`;
+  io.engine.on("connection_error", (failure) => failures.push(failure.code));
+  io.engine.on("initial_headers", (headers, request) => {
+    headers["X-Initial"] = request._query.transport;
+    headers["Set-Cookie"] = "seen=yes";
+  });
+  io.engine.on("headers", (headers, request) => {
+    headers["X-Every"] = request._query.transport;
+  });
+  io.on("connection", (socket) => {
+    socket.on("failures", (done) => done([...failures]));
+  });
+}
+
 function socketIO(http, options, ...handlers) {
   const io = new Server(http, options);
   for (const add of handlers) add(io);
@@ -99,6 +120,7 @@ const APPS = {
   broker: (http) =>
     socketIO(http, { ...QUICK, ...ANYBODY, connectTimeout: 1000 }, addEchoHandlers),
   "calm-broker": (http) => socketIO(http, ANYBODY, addEchoHandlers),
+  door: (http) => socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addDoor),
   meeting: (http) =>
     socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addMeetingHandlers),
 };
