@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+import orjson
 import trio
 import trio_websocket
 
@@ -261,8 +262,20 @@ async def connected_client(
                 finally:
                     nursery.cancel_scope.cancel()
                     await line.abandon()
+        except* trio_websocket.ConnectionRejected as rejected:  # before there was a session
+            failure = _refusal(rejected)
         finally:
             company.lines.remove(line)
     failure = client.verdict(failure)
     if failure is not None:
         raise failure
+
+
+def _refusal(rejected: BaseExceptionGroup[trio_websocket.ConnectionRejected]) -> ConnectError:
+    """Return what the client is told by the answer to its handshake."""
+    answer: BaseException = rejected
+    while isinstance(answer, BaseExceptionGroup):
+        answer = answer.exceptions[0]
+    assert isinstance(answer, trio_websocket.ConnectionRejected)
+    text = (answer.body or b"").decode(errors="replace")
+    return ConnectError(orjson.loads(text)["message"] if text.startswith("{") else text)

@@ -34,6 +34,10 @@ async def refused(request: Request) -> bool:
     return "banned" not in request.query
 
 
+async def refused_always(request: Request) -> bool:
+    return False
+
+
 async def says_why(request: Request) -> None:
     raise ConnectError("you are banned", data={"for": "ever"})
 
@@ -228,3 +232,44 @@ async def test_who_is_asked_about_when_the_broker_closes_is_refused(
 def test_what_is_no_async_function_is_refused_at_once(bad: Any) -> None:
     with pytest.raises(TypeError, match="allow_request"):
         Broker(allow_request=bad)
+
+
+async def test_a_test_client_that_is_refused_is_told_as_by_middleware() -> None:
+    ended: list[str] = []
+
+    def no_id(request: Request) -> str:
+        raise ConnectError("no ids left")
+
+    for broker, message in [
+        (Broker(allow_request=refused_always), "Forbidden"),
+        (Broker(allow_request=says_why), "you are banned"),
+        (Broker(generate_id=no_id), "no ids left"),
+    ]:
+        async with broker:
+            with pytest.raises(ConnectError) as raised:
+                async with broker.test_client():
+                    ended.append("inside")
+            assert raised.value.message == message
+            assert broker.statistics().connections == 0
+    assert ended == []
+
+
+async def test_frames_that_come_while_it_is_asked_are_not_lost(http: Http) -> None:
+    asked = trio.Event()
+
+    async def allow(request: Request) -> None:
+        await asked.wait()
+
+    broker = Broker(allow_request=allow)
+    async with broker, http(broker) as client:
+        await begin(client, POLL.replace("polling", "websocket"), UPGRADE)
+        await wait_all_tasks_blocked()
+        connect = b"40"
+        await client.stream.send_all(b"\x81\x82\0\0\0\0" + connect)  # masked with zeros
+        await wait_all_tasks_blocked()
+        asked.set()
+        received = b""
+        with trio.fail_after(5):
+            while b'40{"sid"' not in received:
+                received += await client.stream.receive_some()
+        assert received.startswith(b"HTTP/1.1 101 ")
