@@ -1,4 +1,4 @@
-"""Socket.IO protocol 5: packets of JSON with binary attachments.
+"""Socket.IO protocol 5: packets, and their usual form, JSON with binary attachments.
 
 Source: the Socket.IO protocol document, revision 5, and socket.io-parser 4.2.7. The text form is
 `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`; the namespace `/` is left out. Binary
@@ -61,15 +61,23 @@ class Packet(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A packet's wire form: UTF-8 text, then its attachments, as Engine.IO messages in order."""
+    """A packet's wire form, Engine.IO messages in order: UTF-8 text, then binary ones.
 
-    text: bytes
+    `text` is None when all of it is binary; then there is at least one of `attachments`.
+    """
+
+    text: bytes | None
     attachments: Sequence[bytes] = ()
 
 
 _BINARY = {PacketType.EVENT: PacketType.BINARY_EVENT, PacketType.ACK: PacketType.BINARY_ACK}
 _PLAIN = {binary: plain for plain, binary in _BINARY.items()}
 _DIGITS = {str(int(type_)): type_ for type_ in PacketType}
+
+
+def plain_type(type_: PacketType) -> PacketType:
+    """Return EVENT and ACK for their binary forms, any other type as it is."""
+    return _PLAIN.get(type_, type_)
 
 
 def encode(packet: Packet) -> Encoded:
@@ -100,6 +108,8 @@ def encode(packet: Packet) -> Encoded:
     return Encoded(head.encode() + body, attachments)
 
 
+_MAX_ID = 10**16 - 1  # so many digits are read
+
 # <attachments>-, <namespace> up to a comma or the end, <ack id>; the JSON is what remains.
 _HEAD = re.compile(
     r"(?:(?P<count>\d{1,4})-)?(?:(?P<namespace>/[^,]*)(?:,|$))?(?P<id>\d{1,16})?", re.ASCII
@@ -120,7 +130,7 @@ class Decoder:
         if self._pending is not None:
             return self._add_attachment(message, *self._pending)
         if not isinstance(message, str):
-            raise ProtocolError("expected a packet, saw an attachment that none announced")
+            raise ProtocolError(_unannounced(message))
         if message.startswith("2["):  # the packet nearly all are: an event of `/` without an ack
             return _checked(PacketType.EVENT, "/", message[1:], None)
         return self._add_text(message)
@@ -185,7 +195,57 @@ def _checked(type_: PacketType, namespace: str, text: str, id_: int | None) -> P
     return Packet(type_, namespace, data, id_)
 
 
+def _unannounced(message: bytes) -> str:
+    seen = "expected a packet, saw an attachment that none announced"
+    if message[:1] and 0x80 <= message[0] < 0x90:  # a short map of msgpack
+        seen += (
+            ": a client with socket.io-msgpack-parser? Take that parser from it, or set "
+            "parser='msgpack' here"
+        )
+    return seen
+
+
+def checked(packet: Packet) -> Packet:
+    """Return a packet that any parser has read, BINARY_EVENT and BINARY_ACK as EVENT and ACK.
+
+    Raises `ProtocolError` when it holds what its type does not allow, as the decoder here does.
+    """
+    type_, namespace, data, id_ = packet
+    type_ = plain_type(type_)
+    if not isinstance(namespace, str) or not namespace.startswith("/"):
+        raise ProtocolError(f"expected a namespace, text that begins with '/', saw {namespace!r}")
+    if id_ is not None and not (type(id_) is int and 0 <= id_ <= _MAX_ID and type_ in _BINARY):
+        raise ProtocolError(f"expected an ack id in events and acks only, saw {id_!r}")
+    match type_:
+        case PacketType.EVENT:
+            fits = isinstance(data, list) and bool(data) and _is_event_name(data[0])
+        case PacketType.ACK:
+            fits = isinstance(data, list) and id_ is not None
+        case PacketType.CONNECT:
+            fits = data is None or isinstance(data, dict)
+        case PacketType.CONNECT_ERROR:
+            fits = isinstance(data, dict | str)
+        case _:
+            fits = data is None
+    if not fits:
+        raise ProtocolError(f"expected what a {type_.name} may hold, saw {str(data)[:40]}")
+    return packet if type_ is packet.type else packet._replace(type=type_)
+
+
 def _is_event_name(name: object) -> bool:
     if isinstance(name, str):
         return name not in RESERVED_EVENTS
     return isinstance(name, int | float) and not isinstance(name, bool)  # as Node allows
+
+
+class JsonParser:
+    """The parser `"json"`, which every client has; a `protocol.parser.Parser`."""
+
+    encode = staticmethod(encode)
+    decoder = Decoder
+
+    def __repr__(self) -> str:
+        return "<Parser 'json'>"
+
+
+JSON = JsonParser()

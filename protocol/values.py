@@ -15,6 +15,7 @@ import dataclasses
 import datetime as dt
 import enum
 import marshal
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -50,12 +51,12 @@ def dumps(value: Any, *, lead: int = 0) -> tuple[bytes, list[bytes]]:
             return {"_placeholder": True, "num": len(attachments) - 1}
         return _plain(inner)
 
-    if not _is_builtin(value) and (fault := _explain(value, lead)) is not None:
+    if not _is_builtin(value) and (fault := fault_of(value, lead=lead)) is not None:
         raise fault
     try:
         return orjson.dumps(value, default, _OPTIONS), attachments
     except orjson.JSONEncodeError as error:
-        raise _explain(value, lead) or TypeError(str(error)) from None
+        raise fault_of(value, lead=lead) or TypeError(str(error)) from None
 
 
 def _is_builtin(value: Any) -> bool:
@@ -69,6 +70,64 @@ def _is_builtin(value: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+_CONTAINERS = frozenset({list, tuple, dict})
+_TEXT = frozenset({str})
+
+
+def is_plain(value: Any, max_depth: int = MAX_DEPTH) -> bool:
+    """Whether `value` is what JSON can say, and bytes, in Python's own kinds.
+
+    That is None, bool, int within ±`MAX_INT`, float but for NaN and infinities, str, bytes, and
+    list, tuple, dict with str keys of these, nested at most so deep. Text is not looked into.
+    """
+    level: list[Any] = [(value,)]
+    for _ in range(max_depth + 1):
+        inside: list[Any] = []
+        for outer in level:
+            if type(outer) is dict and not _TEXT.issuperset(map(type, outer)):
+                return False
+            for inner in outer.values() if type(outer) is dict else outer:
+                kind = type(inner)
+                if kind is str or inner is None or kind is bool or kind is bytes:
+                    continue
+                if kind is int:
+                    if not -MAX_INT <= inner <= MAX_INT:
+                        return False
+                elif kind is float:
+                    if not math.isfinite(inner):
+                        return False
+                elif kind in _CONTAINERS:
+                    inside.append(inner)
+                else:
+                    return False
+        if not inside:
+            return True
+        level = inside
+    return False
+
+
+def plain(value: Any, *, lead: int = 0) -> Any:
+    """Return what stands for `value` and `is_plain` (but for its depth); raises as `dumps`."""
+    if (fault := fault_of(value, lead=lead)) is not None:
+        raise fault
+    return _as_plain(value)
+
+
+def _as_plain(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in (bool, int, str, bytes):
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is list or kind is tuple:
+        return [_as_plain(inner) for inner in value]
+    if kind is dict:
+        return {key: _as_plain(inner) for key, inner in value.items()}
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    return _as_plain(value.value if isinstance(value, enum.Enum) else _plain(value))
 
 
 def _plain(value: Any) -> Any:
@@ -101,8 +160,8 @@ def _read(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be sent")
 
 
-def _explain(value: Any, lead: int) -> Exception | None:
-    """Find what orjson refused; return the error with its path."""
+def fault_of(value: Any, *, lead: int = 0) -> Exception | None:
+    """Return the error, with its path, of what cannot be sent in `value`, or None; see `dumps`."""
     for path, error in _faults(value[lead:] if lead else value, "", 0):
         return type(error)(f"args{path}: {error}")
     return None
