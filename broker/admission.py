@@ -9,10 +9,11 @@ from typing import Any
 import trio
 
 from actors import ActorGone
-from protocol.socketio import Packet, PacketType
+from protocol.socketio import PacketType
 
-from .encoded import Encoded, encoded_packet
+from .encoded import Encoded
 from .errors import ConnectError, unwrapped
+from .events import Encoding
 from .handlers import Handler
 from .messages import Admit
 from .reasons import DisconnectReason
@@ -21,10 +22,10 @@ from .socket import Socket
 logger = logging.getLogger("atrio.socket")
 
 
-def refusal(namespace: str, message: str, data: Any = None) -> Encoded:
+def refusal(encoding: Encoding, message: str, data: Any = None) -> Encoded:
     """Return the packet that tells a client that it may not enter."""
     content = {"message": message} if data is None else {"message": message, "data": data}
-    return encoded_packet(Packet(PacketType.CONNECT_ERROR, namespace, content))
+    return encoding.control(PacketType.CONNECT_ERROR, content)
 
 
 async def admit(socket: Socket) -> Encoded | None:
@@ -52,10 +53,10 @@ async def admit(socket: Socket) -> Encoded | None:
 
 def _told(socket: Socket, refused: ConnectError) -> Encoded:
     try:
-        return refusal(socket.namespace.name, refused.message, refused.data)
+        return refusal(socket.namespace.encoding, refused.message, refused.data)
     except (TypeError, ValueError):
         logger.exception("%s: a ConnectError cannot be sent", socket.namespace)
-        return refusal(socket.namespace.name, "internal error")
+        return refusal(socket.namespace.encoding, "internal error")
 
 
 async def _enter(socket: Socket) -> bool:

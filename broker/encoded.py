@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from protocol import engineio, socketio, websocket
+from protocol import engineio, websocket
+from protocol.parser import Parser
+from protocol.socketio import Packet, PacketType
 
 _SHOWN = 60  # bytes of a packet that a repr shows
 
@@ -38,8 +40,9 @@ class Encoded:
         self.wire = b"".join(frames) if len(frames) > 1 else frames[0]
 
     def __repr__(self) -> str:
-        more = f" and {len(self._attachments)} attachments" if self._attachments else ""
-        return f"<Encoded {(self._text or b'')[:_SHOWN].decode(errors='replace')}{more}>"
+        parts = [] if self._text is None else [self._text[:_SHOWN].decode(errors="replace")]
+        parts += [f"{len(self._attachments)} attachments"] if self._attachments else []
+        return f"<Encoded {' and '.join(parts)}>"
 
     @property
     def payload(self) -> bytes:
@@ -107,12 +110,11 @@ def encoded_message(message: str | bytes) -> Encoded:
     return Encoded(b"4" + message.encode())
 
 
-def encoded_packet(packet: socketio.Packet) -> Encoded:
+def encoded_packet(packet: Packet, parser: Parser) -> Encoded:
     """Return a Socket.IO packet; raises TypeError or ValueError for what cannot be sent."""
-    text, attachments = socketio.encode(packet)
-    if packet.type is socketio.PacketType.EVENT and packet.id is None:
-        return Encoded(b"4" + text, attachments)
-    return Kept(b"4" + text, attachments)
+    text, attachments = parser.encode(packet)
+    kind = Encoded if packet.type is PacketType.EVENT and packet.id is None else Kept
+    return kind(None if text is None else b"4" + text, attachments)
 
 
 CLOSE = Kept(b"1")

@@ -1,37 +1,71 @@
-"""Events on their way to clients."""
+"""What a namespace sends to its clients, on its way there."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+import attrs
+
+from protocol.parser import Parser, parser_of
 from protocol.socketio import RESERVED_EVENTS, Packet, PacketType
 
 from .encoded import Encoded, encoded_packet
+from .options import Options
 
 
-def encoded_event(
-    namespace: str,
-    event: str,
-    args: tuple[Any, ...],
-    *,
-    limit: int,
-    id_: int | None = None,
-    compress: bool = True,
-) -> Encoded:
-    """Encode an event, once for all who get it.
+@attrs.frozen
+class Encoding:
+    """How the packets of a namespace are encoded, each once for all who get it.
 
-    Raises TypeError or ValueError for what cannot be sent: a name that is no str or is reserved, a
-    payload of another kind, more than `limit` bytes (no outbox would take it).
+    `limit`: the largest event or ack, in bytes: no outbox would take more.
     """
-    if not isinstance(event, str):
-        raise TypeError(f"expected an event's name, a str, saw {event!r}")
-    if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is reserved: only the broker and its clients emit it")
-    encoded = encoded_packet(Packet(PacketType.EVENT, namespace, [event, *args], id_))
-    if len(encoded.wire) > limit:
-        raise ValueError(
-            f"the event {event!r} has {len(encoded.wire)} bytes, more than max_outbox_bytes={limit}"
-        )
-    if not compress:
-        encoded.compress = False
-    return encoded
+
+    parser: Parser
+    namespace: str
+    limit: int
+
+    @classmethod
+    def of(cls, options: Options, namespace: str) -> Self:
+        """Return that of a namespace, whether it exists or not."""
+        return cls(parser_of(options.parser), namespace, options.max_outbox_bytes)
+
+    def event(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        id_: int | None = None,
+        *,
+        compress: bool = True,
+    ) -> Encoded:
+        """Return an event; with an id, one that asks for an ack; perhaps not worth to `compress`.
+
+        Raises TypeError or ValueError for what cannot be sent: a name that is no str or is
+        reserved, a payload of another kind, more bytes than the limit.
+        """
+        if not isinstance(event, str):
+            raise TypeError(f"expected an event's name, a str, saw {event!r}")
+        if event in RESERVED_EVENTS:
+            raise ValueError(f"{event!r} is reserved: only the broker and its clients emit it")
+        packet = Packet(PacketType.EVENT, self.namespace, [event, *args], id_)
+        encoded = encoded_packet(packet, self.parser)
+        if len(encoded.wire) > self.limit:
+            raise self._too_large(f"the event {event!r}", encoded)
+        if not compress:
+            encoded.compress = False
+        return encoded
+
+    def ack(self, id_: int, values: list[Any]) -> Encoded:
+        """Return the ack of an event; raises TypeError or ValueError for what cannot be sent."""
+        packet = Packet(PacketType.ACK, self.namespace, values, id_)
+        encoded = encoded_packet(packet, self.parser)
+        if len(encoded.wire) > self.limit:
+            raise self._too_large("the ack", encoded)
+        return encoded
+
+    def control(self, type_: PacketType, data: Any = None) -> Encoded:
+        """Return a packet of another type; raises TypeError or ValueError for such data."""
+        return encoded_packet(Packet(type_, self.namespace, data), self.parser)
+
+    def _too_large(self, what: str, encoded: Encoded) -> ValueError:
+        size = len(encoded.wire)
+        return ValueError(f"{what} has {size} bytes, more than max_outbox_bytes={self.limit}")

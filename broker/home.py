@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from actors import Supervisor
 
 from .errors import BrokerNotRunning
+from .events import Encoding
 from .handlers import Handlers
 from .messages import Member
 from .namespace_actor import NamespaceActor
@@ -49,6 +50,7 @@ class Home(Everybody):
     ) -> None:
         self.name = name
         self.options = options
+        self.encoding = Encoding.of(options, name)
         self.handlers = handlers
         self.room_types = room_types
         self.actor: NamespaceActor | None = None
@@ -63,11 +65,6 @@ class Home(Everybody):
         if self.actor is None:
             raise BrokerNotRunning(what)
         return self.actor
-
-    @property
-    def event_limit(self) -> int:
-        """The largest event that can be emitted, in bytes."""
-        return self.options.max_outbox_bytes
 
     @property
     def rooms(self) -> Rooms:

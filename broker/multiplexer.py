@@ -15,10 +15,12 @@ import attrs
 import trio
 
 from protocol import ProtocolError
-from protocol.socketio import Decoder, Packet, PacketType
+from protocol.parser import parser_of
+from protocol.socketio import Packet, PacketType
 
 from .admission import admit, refusal
 from .encoded import Encoded
+from .events import Encoding
 from .home import Home
 from .inbox import Inbox
 from .options import Options
@@ -59,7 +61,7 @@ class Multiplexer:
         self._session = session
         self._namespaces = namespaces
         self._options = options
-        self._decoder = Decoder()
+        self._decoder = parser_of(options.parser).decoder()
         self._size = 0  # of the packet whose attachments still come
         self._sockets: dict[str, Socket] = {}
         self._sought: dict[str, _Search] = {}
@@ -162,7 +164,7 @@ class Multiplexer:
         del self._sought[name]
         if namespace is None:
             search.early.clear()
-            self._refuse(name, refusal(name, "Invalid namespace"))
+            self._refuse(name, refusal(Encoding.of(self._options, name), "Invalid namespace"))
             return
         socket = self._make_socket(namespace, auth)
         while search.early:

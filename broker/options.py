@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
+from protocol.parser import Parser, ParserName, parser_of
+
 from .handshake import Request
 
 TransportName: TypeAlias = Literal["polling", "websocket"]
@@ -123,6 +125,10 @@ def _threshold(value: bool | int | None) -> int | None:
     if isinstance(value, bool):
         return _COMPRESSED_FROM if value else None
     return value
+
+
+def _parser(_: object, _attribute: attrs.Attribute[Any], value: ParserName | Parser) -> None:
+    parser_of(value)
 
 
 _seconds = _at_least(0, above=True)
@@ -257,6 +263,9 @@ class Options(EngineOptions):
 
     ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
+
+    parser: ParserName | Parser = attrs.field(default="json", validator=_parser)
+    """What lies in the messages; clients need the same. Every client has JSON."""
 
 
 @attrs.frozen

@@ -16,13 +16,12 @@ import trio
 
 from actors import Actor
 from actors.async_actor import circle_with, handling_actor
-from protocol.socketio import Packet, PacketType
+from protocol.socketio import PacketType
 
 from .acks import Acks, value_of
-from .encoded import Encoded, encoded_packet
+from .encoded import Encoded
 from .ending import end
 from .errors import SocketDisconnected, unwrapped
-from .events import encoded_event
 from .gate import Gate
 from .handlers import Handlers, Registry
 from .handshake import Handshake
@@ -257,8 +256,7 @@ class Socket(Targets, Registry):
         return self.push(encoded)
 
     def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
-        limit = self.namespace.event_limit
-        return encoded_event(self.namespace.name, event, args, limit=limit, id_=id_)
+        return self.namespace.encoding.event(event, args, id_)
 
     # Events from it.
 
@@ -324,8 +322,8 @@ class Socket(Targets, Registry):
     def dismiss(self, reason: DisconnectReason) -> None:
         """Go because the server wants it: tell the client, drop what it has sent."""
         if self.connected:
-            packet = Packet(PacketType.DISCONNECT, self.namespace.name)
-            self._session.outbox.push_control(encoded_packet(packet))
+            goodbye = self.namespace.encoding.control(PacketType.DISCONNECT)
+            self._session.outbox.push_control(goodbye)
             self.inbound.drop()
         self.finish(reason)
 
@@ -364,8 +362,8 @@ class Socket(Targets, Registry):
         """Be connected: called in the namespace's turn."""
         self.connected = True
         self.inbound.expect_opening()
-        packet = Packet(PacketType.CONNECT, self.namespace.name, {"sid": self.id})
-        self._session.outbox.push_control(encoded_packet(packet))
+        welcome = self.namespace.encoding.control(PacketType.CONNECT, {"sid": self.id})
+        self._session.outbox.push_control(welcome)
         self._gate.open()
         self.push = self._gate.push
 

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import trio
 
-from protocol.socketio import Packet, PacketType
+from protocol.socketio import Packet
 
 from .dispatch import Call, ack_error, ack_values, answer_of
-from .encoded import Encoded, encoded_packet
+from .encoded import Encoded
 from .errors import EventError, SocketDisconnected, unwrapped
 from .handlers import Handler, Handlers, check_receivable
 from .home import Home
@@ -313,13 +313,7 @@ class SocketEvents:
 
     def _acknowledge(self, id_: int, values: list[Any]) -> None:
         """Send an ack; raises TypeError or ValueError for what cannot be sent."""
-        encoded = encoded_packet(Packet(PacketType.ACK, self._home.name, values, id_))
-        if len(encoded.wire) > self._home.event_limit:
-            raise ValueError(
-                f"the ack has {len(encoded.wire)} bytes, more than max_outbox_bytes="
-                f"{self._home.event_limit}"
-            )
-        self._socket.push(encoded)
+        self._socket.push(self._home.encoding.ack(id_, values))
 
     def _calls(self, event: str) -> list[Call]:
         own = self._socket.handlers.of_event(event)

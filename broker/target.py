@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from .errors import EventError, SocketDisconnected
-from .events import encoded_event
+from .events import Encoding
 from .handshake import Handshake
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
@@ -49,13 +49,10 @@ class Publisher(Protocol):
     """What a target needs of its namespace."""
 
     name: str
+    encoding: Encoding
 
     def running(self, what: str) -> NamespaceActor:
         """Return the actor of this life; raises `BrokerNotRunning`, which says `what` needs it."""
-
-    @property
-    def event_limit(self) -> int:
-        """The largest event, in bytes."""
 
 
 class Targets(abc.ABC):
@@ -153,9 +150,7 @@ class Target(Targets):
         anything is sent, and `BrokerNotRunning`. An empty or absent room is no error.
         """
         actor = self._namespace.running("emit")
-        encoded = encoded_event(
-            self._namespace.name, event, args, limit=self._limit, compress=self._compress
-        )
+        encoded = self._namespace.encoding.event(event, args, compress=self._compress)
         return await actor.publish(self._reached(), encoded, volatile=self._volatile)
 
     def emit_nowait(self, event: str, *args: Any) -> None:
@@ -164,14 +159,8 @@ class Target(Targets):
         Ordered with what goes to the same target only. Raises `MailboxFull`, and as `emit`.
         """
         actor = self._namespace.running("emit_nowait")
-        encoded = encoded_event(
-            self._namespace.name, event, args, limit=self._limit, compress=self._compress
-        )
+        encoded = self._namespace.encoding.event(event, args, compress=self._compress)
         actor.publish_nowait(self._reached(), encoded, volatile=self._volatile)
-
-    @property
-    def _limit(self) -> int:
-        return self._namespace.event_limit
 
     def _reached(self) -> Audience:
         return self._audience if self._own is None else Audience(frozenset({self._own.id}))

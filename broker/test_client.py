@@ -20,6 +20,7 @@ import trio_websocket
 
 from actors import Reply
 from protocol import engineio
+from protocol.parser import parser_of
 from protocol.socketio import Packet, PacketType
 
 from .acks import value_of
@@ -66,7 +67,7 @@ class TestClient:
         self.id = ""
         self.name = name
         self.connected = False
-        self.line = Line(self, sessions, instant=instant)
+        self.line = Line(self, sessions, parser_of(company.options.parser), instant=instant)
         self._company = company
         self._namespace = namespace if namespace.startswith("/") else f"/{namespace}"
         self._events: defaultdict[str, deque[tuple[Any, ...]]] = defaultdict(deque)

@@ -31,7 +31,8 @@ import trio.testing
 import trio_websocket
 
 from protocol import engineio
-from protocol.socketio import Decoder, Packet, encode
+from protocol.parser import Parser
+from protocol.socketio import Packet
 
 from .encoded import Kept
 from .errors import SocketDisconnected
@@ -60,13 +61,16 @@ class Line:
     `changes` wakes who waits for anything that changes here; it looks for itself what it was.
     """
 
-    def __init__(self, above: Above, sessions: dict[str, Session], *, instant: bool) -> None:
+    def __init__(
+        self, above: Above, sessions: dict[str, Session], parser: Parser, *, instant: bool
+    ) -> None:
         self.over = False
         self.changes = trio.lowlevel.ParkingLot()
         self.instant = instant
         self._above = above
         self._sessions = sessions
-        self._decoder = Decoder()
+        self._parser = parser
+        self._decoder = parser.decoder()
         self._stream: trio.abc.Stream | None = None
         self._websocket: trio_websocket.WebSocketConnection | None = None
         self._nursery: trio.Nursery | None = None
@@ -151,8 +155,9 @@ class Line:
         """Send a packet; raises trio_websocket.ConnectionClosed."""
         assert self._websocket is not None
         self._sent += 1
-        text, attachments = encode(packet)
-        await self._websocket.send_message("4" + text.decode())
+        text, attachments = self._parser.encode(packet)
+        if text is not None:
+            await self._websocket.send_message("4" + text.decode())
         for attachment in attachments:
             await self._websocket.send_message(attachment)
 

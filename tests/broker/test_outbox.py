@@ -16,7 +16,7 @@ from broker.encoded import PING, Batch, Encoded, Kept, encoded_packet
 from broker.flusher import Flusher
 from broker.options import EngineOptions
 from broker.outbox import Outbox
-from protocol.socketio import Packet, PacketType
+from protocol.socketio import JSON, Packet, PacketType
 
 Overflow = Literal["disconnect", "drop_oldest", "drop_newest"]
 POLICIES: tuple[Overflow, ...] = ("disconnect", "drop_oldest", "drop_newest")
@@ -171,8 +171,8 @@ async def _check(overflow: Overflow, actions: list[tuple[str, object]]) -> None:
 
 def test_drop_oldest_keeps_the_newest_and_whatever_may_not_be_dropped() -> None:
     outbox, owner = opened("drop_oldest", max_packets=4)
-    ack = encoded_packet(Packet(PacketType.ACK, "/", [1], 7))
-    question = encoded_packet(Packet(PacketType.EVENT, "/", ["q"], 8))
+    ack = encoded_packet(Packet(PacketType.ACK, "/", [1], 7), JSON)
+    question = encoded_packet(Packet(PacketType.EVENT, "/", ["q"], 8), JSON)
     events = [event(number) for number in range(1, 9)]
     for encoded in (ack, events[0], question, *events[1:]):
         assert outbox.push(encoded)
