@@ -104,7 +104,11 @@ class _Reader:
         return piece
 
     def _read(self, depth: int) -> Any:
-        prefix = self._take(1)[0]
+        at = self._at
+        if at == len(self._data):
+            raise ProtocolError("expected msgpack: it is truncated")
+        self._at = at + 1
+        prefix = self._data[at]
         if prefix < 0x80:
             return prefix
         if prefix >= 0xE0:
@@ -158,8 +162,11 @@ class _Reader:
 
     def _list(self, length: int, depth: int) -> list[Any]:
         inside = _deeper(depth)
-        items = (self._read(inside) for _ in range(length))
-        return [None if item is _ABSENT else item for item in items]
+        read = []
+        for _ in range(length):
+            item = self._read(inside)
+            read.append(None if item is _ABSENT else item)
+        return read
 
     def _dict(self, length: int, depth: int) -> dict[str, Any]:
         inside = _deeper(depth)
@@ -167,7 +174,7 @@ class _Reader:
         for _ in range(length):
             key = self._read(inside)
             if type(key) is not str:
-                raise ProtocolError(f"expected a map's keys to be text, saw {key!r}")
+                raise ProtocolError("expected a map's keys to be text, saw another kind")
             value = self._read(inside)
             if value is not _ABSENT:
                 read[key] = value

@@ -175,6 +175,7 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "meeting": partial(make_meeting, **LENIENT),
     "door": partial(make_door, **LENIENT),
     "drained-meeting": partial(make_meeting, **LENIENT),
+    "msgpack-meeting": partial(make_meeting, parser="msgpack", **LENIENT),
 }
 
 # The others are closed when they have to end.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from .endpoint import Endpoint
 from .peers import PEERS, Server, Servers, require_node
-from .real_clients import Client
+from .real_clients import Client, Run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,6 +96,17 @@ def guarded(servers: Servers) -> Endpoint:
 def meeting(servers: Servers) -> Server:
     """The Socket.IO app in which the real clients meet."""
     return servers["meeting"]
+
+
+@pytest.fixture(params=["json", "msgpack"])
+def run(request: pytest.FixtureRequest, client: Client, servers: Servers) -> Run:
+    """Runs a scenario in the meeting, with either parser on both sides."""
+    server = servers["meeting" if request.param == "json" else "msgpack-meeting"]
+
+    async def run(script: str, mode: str) -> dict[str, Any]:
+        return await client.run(script, server.url, mode, request.param)
+
+    return run
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { Server as Engine } from "engine.io";
 import { Server } from "socket.io";
+import msgpack from "socket.io-msgpack-parser";
 
 const QUICK = { pingInterval: 300, pingTimeout: 200 };
 const LENIENT = { pingInterval: 300, pingTimeout: 10000 };
@@ -123,6 +124,13 @@ const APPS = {
   door: (http) => socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addDoor),
   meeting: (http) =>
     socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addMeetingHandlers),
+  "msgpack-meeting": (http) =>
+    socketIO(
+      http,
+      { ...LENIENT, ...ANYBODY, parser: msgpack },
+      addEchoHandlers,
+      addMeetingHandlers,
+    ),
 };
 
 const [app, port = "0"] = process.argv.slice(2);

@@ -45,7 +45,9 @@ def require_node() -> None:
     """Make sure that Node and its packages are there."""
     if shutil.which("node") is None:
         unavailable("needs Node.js: apt-get install -y nodejs npm")
-    if not (NODE_MODULES / "socket.io-client").is_dir():
+    if not all(
+        (NODE_MODULES / f"socket.io-{name}").is_dir() for name in ("client", "msgpack-parser")
+    ):
         unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
 
 

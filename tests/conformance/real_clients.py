@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,10 @@ MODES = ["polling", "websocket", "upgrade"]
 
 # The scenarios have a deadline of their own, which says what they wait for; this comes after it.
 _DEADLINE = 60.0
+
+
+# Runs a scenario (script, mode), and returns what it saw.
+Run = Callable[[str, str], Awaitable[dict[str, Any]]]
 
 
 class Running:

@@ -1,8 +1,9 @@
 // Events and acknowledgements, both ways.
 
-import { client, connected, next, scenario, settled, transportOf } from "./scenario.mjs";
+import { client, connected, next, parserName, scenario, settled, transportOf } from "./scenario.mjs";
 
-const VALUES = [1, -1.5, 1e21, "two", "", "\u00e9\u20ac\u{1f600}", null, true, [], {}, [[{ a: [1] }]]];
+const LARGE = parserName === "json" ? 1e21 : 1e15; // notepack.io cannot write the former
+const VALUES = [1, -1.5, LARGE, "two", "", "\u00e9\u20ac\u{1f600}", null, true, [], {}, [[{ a: [1] }]]];
 
 async function exchange(socket) {
   const back = next(socket, "message-back");

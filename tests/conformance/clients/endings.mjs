@@ -1,7 +1,7 @@
 // Every way to part: what the client sees, and what the server told a watcher.
 
 import { Manager } from "socket.io-client";
-import { client, connected, next, scenario, settled, transports, url } from "./scenario.mjs";
+import { client, connected, next, parser, scenario, settled, transports, url } from "./scenario.mjs";
 
 await scenario(async () => {
   const watcher = await connected(client({ auth: { name: "watcher" } }));
@@ -25,7 +25,7 @@ await scenario(async () => {
   };
 
   // Kicked out of one namespace, a client stays in the others, and may come back.
-  const manager = new Manager(url, { transports, reconnection: false });
+  const manager = new Manager(url, { transports, parser, reconnection: false });
   const main = manager.socket("/", { auth: { name: "kicked from main" } });
   const chat = manager.socket("/chat", { auth: { name: "kicked from chat" } });
   await Promise.all([connected(main), connected(chat)]);

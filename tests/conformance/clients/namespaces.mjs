@@ -1,10 +1,10 @@
 // Several namespaces over one connection; one that does not exist; leaving and coming back.
 
 import { Manager } from "socket.io-client";
-import { connected, next, scenario, settled, transports, url } from "./scenario.mjs";
+import { connected, next, parser, scenario, settled, transports, url } from "./scenario.mjs";
 
 await scenario(async () => {
-  const manager = new Manager(url, { transports, reconnection: false });
+  const manager = new Manager(url, { transports, parser, reconnection: false });
   const main = manager.socket("/", { auth: { token: "main" } });
   const auths = { main: next(main, "auth") };
   await connected(main);

@@ -1,8 +1,11 @@
 // What the scenarios share: their arguments, waiting with a deadline, and telling what was seen.
 
 import { io } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
 
-export const [url, mode] = process.argv.slice(2);
+export const [url, mode, parserName = "json"] = process.argv.slice(2);
+
+export const parser = parserName === "msgpack" ? msgpack : undefined;
 
 export const transports = {
   polling: ["polling"],
@@ -15,7 +18,7 @@ const waiting = new Set();
 
 // A client of its own connection; `namespace` is "/" or "/name".
 export function client(options = {}, namespace = "/") {
-  return io(url + namespace, { transports, forceNew: true, reconnection: false, ...options });
+  return io(url + namespace, { transports, parser, forceNew: true, reconnection: false, ...options });
 }
 
 // Wait until `emitter` emits `event`; resolves with the arguments.
