@@ -172,6 +172,7 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "guarded-engine": partial(make_engine, cors_allowed_origins=[ALLOWED_ORIGIN], cookie="io"),
     "broker": partial(make_broker, connect_timeout=1.0, **QUICK),
     "calm-broker": make_broker,
+    "calm-msgpack": partial(make_broker, parser="msgpack"),
     "meeting": partial(make_meeting, **LENIENT),
     "door": partial(make_door, **LENIENT),
     "drained-meeting": partial(make_meeting, **LENIENT),

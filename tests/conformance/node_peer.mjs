@@ -122,6 +122,7 @@ const APPS = {
     socketIO(http, { ...QUICK, ...ANYBODY, connectTimeout: 1000 }, addEchoHandlers),
   "calm-broker": (http) => socketIO(http, ANYBODY, addEchoHandlers),
   door: (http) => socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addDoor),
+  "calm-msgpack": (http) => socketIO(http, { ...ANYBODY, parser: msgpack }, addEchoHandlers),
   meeting: (http) =>
     socketIO(http, { ...LENIENT, ...ANYBODY }, addEchoHandlers, addMeetingHandlers),
   "msgpack-meeting": (http) =>

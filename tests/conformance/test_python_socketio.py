@@ -1,11 +1,11 @@
-"""python-socketio's AsyncClient, over polling, over websocket, and from one to the other."""
+"""python-socketio's AsyncClient, with either parser, over each transport and through the upgrade."""
 
 from __future__ import annotations
 
 import pytest
 
-from .peers import Server, require_python_socketio
-from .real_clients import MODES, Client
+from .peers import require_python_socketio
+from .real_clients import MODES, Client, Run
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def client() -> Client:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_python_client_is_at_home(client: Client, meeting: Server, mode: str) -> None:
-    seen = await client.run("pysio_client.py", meeting.url, mode)
+async def test_python_client_is_at_home(run: Run, mode: str) -> None:
+    seen = await run("pysio_client.py", mode)
     client_saw, (name, server_saw) = seen.pop("bob_left")
     assert client_saw == ["/", "client disconnect"]
     assert name == "bob"

@@ -1,6 +1,4 @@
-"""The official socket.io-client, with either parser, over polling, over websocket, and from
-one to the other.
-"""
+"""The official socket.io-client, with either parser, over each transport and through the upgrade."""
 
 from __future__ import annotations
 
