@@ -1,4 +1,4 @@
-"""The official socket.io-client, with either parser, over each transport and through the upgrade."""
+"""The official socket.io-client, with either parser, on each transport and upgrading."""
 
 from __future__ import annotations
 
