@@ -27,7 +27,7 @@ class _Kept:
     encoded: Encoded
     doubt: Doubt
     emitted_by: Hosted | None = None
-    """The room whose `on_join`, for this socket, has emitted it."""
+    """The room whose `on_join`, for this socket, has emitted or sent it."""
 
     @property
     def in_doubt(self) -> bool:
@@ -112,7 +112,7 @@ class Gate:
         if place == 0:
             waiting = (n for n, each in enumerate(self._kept) if room in each.doubt.via)
             place = next(waiting, len(self._kept))
-        return self._insert(place, _Kept(encoded, Doubt(sure=True)))
+        return self._insert(place, _Kept(encoded, Doubt(sure=True), room))
 
     def _keep_behind(self, encoded: Encoded) -> bool:
         return self._insert(len(self._kept), _Kept(encoded, Doubt(sure=True)))

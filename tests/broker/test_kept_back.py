@@ -77,13 +77,14 @@ async def test_what_an_on_join_sends_never_passes_what_it_has_emitted_before() -
         await socket.emit("first")
         await broker.to("q").emit("second")
         await socket.emit("third")
+        await socket.emit("fourth")
 
     async with joining(broker, play) as stage:
         await broker.to("r").emit("change")
         await broker.to("q").emit("other")
         await stage.play()
     # With everybody else, `second` comes behind `other`, and that behind `change`.
-    assert stage.heard == ["first", "change", "other", "second", "third"]
+    assert stage.heard == ["first", "change", "other", "second", "third", "fourth"]
 
 
 async def test_what_a_room_tells_its_members_in_on_join_comes_behind_the_snapshot() -> None:

@@ -12,8 +12,9 @@ from actors import Actor, Ask, Reply
 from broker import namespace_calls
 from broker.encoded import Encoded
 from broker.gate import Gate
-from broker.messages import Asked, EndJoin, Join, Left, Member, RoomMessage
+from broker.messages import Asked, EndJoin, Hosted, Join, Left, Member, RoomMessage
 from broker.namespace_actor import NamespaceActor
+from broker.outbox import Outbox
 from broker.room_actor import RoomActor
 from broker.room_host import RoomHost
 from broker.socket import Socket
@@ -48,6 +49,29 @@ def other_events_pass_those_that_are_kept() -> Iterator[None]:
         return self._outbox.push(encoded) if self._is_open else right(self, encoded)
 
     with replaced(Gate, "_keep_behind", keep_behind):
+        yield
+
+
+@contextmanager
+def an_on_join_passes_itself() -> Iterator[None]:
+    """Let what `on_join` sends pass what it has emitted before."""
+
+    def note_emitted(self: Gate, room: Hosted, encoded: Encoded) -> None:
+        pass
+
+    with replaced(Gate, "note_emitted", note_emitted):
+        yield
+
+
+@contextmanager
+def what_is_kept_does_not_count() -> Iterator[None]:
+    """Let senders wait for what is in the outbox only."""
+    right = Outbox.room_for
+
+    async def room_for(self: Outbox, encoded: Encoded, **_: Any) -> None:
+        await right(self, encoded, passes=lambda: True)
+
+    with replaced(Outbox, "room_for", room_for):
         yield
 
 
