@@ -8,13 +8,11 @@ sync. What follows is in `ending`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import trio
 
-from actors import Actor
 from actors.async_actor import circle_with, handling_actor
 from protocol.socketio import PacketType
 
@@ -28,8 +26,8 @@ from .handshake import Handshake
 from .home import Home
 from .hooks import Hooks
 from .loops import Loop
-from .messages import Audience, Doubt, Hosted, RoomMessage
-from .namespace_calls import Entry
+from .membership import Membership
+from .messages import Audience, Doubt, Hosted
 from .options import TransportName
 from .reasons import DisconnectReason
 from .room_host import RoomHost
@@ -37,12 +35,12 @@ from .session import Session
 from .socket_events import SocketEvents
 from .socket_nursery import SocketNursery
 from .statistics import SocketStatistics
-from .target import Target, Targets, checked_room
+from .target import Target, Targets
 
 logger = logging.getLogger("atrio.socket")
 
 
-class Socket(Targets, Registry):
+class Socket(Targets, Membership, Registry):
     """One client in one namespace.
 
     `id` is unique to it, `namespace` where it is, `data` the user's own, `handshake` how it came,
@@ -62,15 +60,13 @@ class Socket(Targets, Registry):
         session: Session,
         on_gone: Callable[[Socket], None],
     ) -> None:
-        self.id = sid
+        Membership.__init__(self, sid, namespace.running("a socket"))
         self.namespace = namespace
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.connected = False
         self.recovered = False
-        self.gone = False
         self.handlers = Handlers(of_socket=True)
-        self.room_actors: dict[str, Actor[RoomMessage]] = {}
         self._gate = Gate(session.outbox)
         self.push: Callable[[Encoded], bool] = self._gate.push
         self.hooks = Hooks(self, session)
@@ -79,22 +75,10 @@ class Socket(Targets, Registry):
         """Cancelled when it goes: for what happens before it is connected."""
         self._session = session
         self._on_gone = on_gone
-        self._actor = namespace.running("a socket")
-        self._forgotten = False
         self._nursery: SocketNursery | None = None
         self.acks = Acks()
 
     # What it is.
-
-    @property
-    def rooms(self) -> frozenset[str]:
-        """The rooms it is in, and its own id; nothing once it has left them, as it has gone."""
-        return frozenset() if self._forgotten else self.joined_rooms | {self.id}
-
-    @property
-    def joined_rooms(self) -> frozenset[str]:
-        """The rooms it is in, without its own id."""
-        return frozenset(self.room_actors)
 
     @property
     def transport(self) -> TransportName:
@@ -141,49 +125,6 @@ class Socket(Targets, Registry):
             return
         await self.hooks.report(error, None)
         self.dismiss(DisconnectReason.SERVER_ERROR)
-
-    # Rooms.
-
-    async def join(self, *rooms: str) -> None:
-        """Enter rooms, one after the other; when it returns, every later broadcast arrives.
-
-        Raises `JoinRefused`, and whatever else a room's `on_join` raises; `ActorCycle` inside a
-        room that the join would wait for; TypeError or ValueError for what is no room's name;
-        `SocketDisconnected` once the socket has gone. A refusal leaves the rooms before it as they
-        are, entered; cancelled, it has entered none.
-        """
-        entered: list[Entry] = []
-        try:
-            await self._enter(rooms, entered)
-        except trio.Cancelled:
-            await self._actor.undo(entered)
-            raise
-        await trio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _enter(self, rooms: tuple[str, ...], entered: list[Entry]) -> None:
-        await self._actor.enter(self, [checked_room(room) for room in rooms], entered)
-
-    async def leave(self, *rooms: str) -> None:
-        """Leave rooms; when it returns, no later broadcast arrives. Works when cancelled, too."""
-        await self._actor.leave([self], [checked_room(room) for room in rooms])
-        await trio.lowlevel.checkpoint()
-
-    @asynccontextmanager
-    async def joined(self, *rooms: str) -> AsyncIterator[None]:
-        """Be in rooms for the block. Raises as `join`, and has entered none of them then.
-
-        Behind the block it leaves those that it was not in before, so blocks may be nested.
-        """
-        entered: list[Entry] = []
-        try:
-            await self._enter(rooms, entered)
-        except BaseException:
-            await self._actor.undo(entered)
-            raise
-        try:
-            yield
-        finally:
-            await self.leave(*[room for room, _ in entered])
 
     # Events to it.
 
@@ -345,12 +286,6 @@ class Socket(Targets, Registry):
         else:
             self.inbound.end()
         self._on_gone(self)
-
-    async def forget(self) -> None:
-        """Leave all rooms and the namespace, whatever is cancelled."""
-        with trio.CancelScope(shield=True):  # actors answer within a turn
-            await self._actor.remove(self)
-        self._forgotten = True
 
     # For those who connect it, and let it into rooms.
 

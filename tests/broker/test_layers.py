@@ -71,6 +71,7 @@ BROKER = [
     "socket_events",
     "ending",
     "acks",
+    "membership",
     "socket",
     "admission",
     "namespace",
