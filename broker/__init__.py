@@ -17,7 +17,7 @@ try:
         JoinRefused,
         SocketDisconnected,
     )
-    from .handlers import NO_ACK
+    from .handler import NO_ACK
     from .handshake import Request
     from .http_hooks import ResponseHeaders
     from .messages import Delivery

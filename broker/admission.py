@@ -14,7 +14,7 @@ from protocol.socketio import PacketType
 from .encoded import Encoded
 from .errors import ConnectError, unwrapped
 from .events import Encoding
-from .handlers import Handler
+from .handler import Handler
 from .messages import Admit
 from .reasons import DisconnectReason
 from .socket import Socket

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, overload
 
@@ -20,13 +20,13 @@ import trio
 from actors import Supervisor
 
 from .carriers import Carrier
-from .handlers import F, Handlers
+from .handlers import Handlers
 from .home import Home, Rooms
 from .life import Life
 from .multiplexer import Multiplexer
-from .namespace import Check, DynamicNamespace, Namespace
+from .namespace import Check, DynamicNamespace, Namespace, NamespaceRegistry
 from .options import Options
-from .room import R, RoomTypes
+from .room import RoomTypes
 from .room_ref import RoomRef
 from .server import Server
 from .session import Receiver, Session
@@ -38,7 +38,7 @@ from .test_client import Company, TestClient, connected_client
 logger = logging.getLogger("atrio.broker")
 
 
-class Broker(Server, Everybody):
+class Broker(Server, Everybody, NamespaceRegistry):
     """A Socket.IO server: `Broker()`, `Broker(ping_interval=10)` or `Broker(Options(...))`.
 
     `async with broker:` is its life: it owns every namespace, room and session. `serve` opens it
@@ -59,6 +59,8 @@ class Broker(Server, Everybody):
         self._supervisor: Supervisor | None = None
         self._company = Company(self, self.options)
         self._main = self.of("/")
+        self.handlers = self._main.handlers
+        self.room_types = self._main.room_types
 
     # Namespaces.
 
@@ -131,33 +133,9 @@ class Broker(Server, Everybody):
 
     # The namespace `/`.
 
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
-        """Register a handler or hook of the namespace `/`; as `Namespace.on`."""
-        return self._main.on(event) if function is None else self._main.on(event, function)
-
-    def use(self, function: F) -> F:
-        """Register connect middleware of the namespace `/`; as `Namespace.use`."""
-        return self._main.use(function)
-
-    def room_type(self, glob: str) -> Callable[[R], R]:
-        """Register a type of rooms of the namespace `/`; as `Namespace.room_type`."""
-        return self._main.room_type(glob)
-
     def room(self, name: str) -> RoomRef:
         """Return a room of the namespace `/`; as `Namespace.room`."""
         return self._main.room(name)
-
-    def on_slow(self, function: F) -> F:
-        """Register what hears of slow clients in the namespace `/`; as `Namespace.on_slow`."""
-        return self._main.on_slow(function)
-
-    def on_socket(self, function: F) -> F:
-        """Register a function for the whole life of a socket of `/`; as `Namespace.on_socket`."""
-        return self._main.on_socket(function)
 
     @property
     def sockets(self) -> Mapping[str, Socket]:

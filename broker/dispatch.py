@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from .errors import EventError
-from .handlers import NO_ACK, Handler
+from .handler import NO_ACK, Handler
 
 
 @attrs.frozen

@@ -5,17 +5,12 @@ The two are separate tables, so a client's event can never run a hook, whatever 
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, TypeAlias, TypeVar, overload
-
-import attrs
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 from protocol.socketio import RESERVED_EVENTS
 
-AsyncFunction: TypeAlias = Callable[..., Awaitable[Any]]
-F = TypeVar("F", bound=AsyncFunction)
+from .handler import AsyncFunction, Handler
 
 # What is called with a socket alone, and is neither a hook nor an event's handler.
 SocketUse: TypeAlias = Literal["middleware", "on_slow", "on_socket"]
@@ -29,54 +24,6 @@ HOOKS = {
 }
 _ALIASES = {"connect": "connection"}
 _SOCKET_HOOKS = frozenset({"disconnecting", "disconnect"})
-
-
-class NoAck:
-    """The type of `NO_ACK`."""
-
-    def __repr__(self) -> str:
-        return "NO_ACK"
-
-
-NO_ACK = NoAck()
-"""What a handler returns to send no ack, though the client asked for one."""
-
-
-@attrs.frozen
-class Handler:
-    """An async function, and how many positional arguments it takes."""
-
-    function: AsyncFunction
-    least: int
-    most: float
-
-    @classmethod
-    def of(cls, function: AsyncFunction) -> Handler:
-        """Look at `function`; raises TypeError for one that is not async."""
-        target = function if inspect.isroutine(function) else getattr(function, "func", function)
-        call = target if inspect.isroutine(target) else getattr(target, "__call__", None)  # noqa: B004
-        if not (inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)):
-            raise TypeError(f"expected an `async def` function, saw {function!r}")
-        positional = [
-            parameter
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        ]
-        variadic = any(
-            parameter.kind is parameter.VAR_POSITIONAL
-            for parameter in inspect.signature(function).parameters.values()
-        )
-        least = sum(parameter.default is parameter.empty for parameter in positional)
-        return cls(function, least, math.inf if variadic else len(positional))
-
-    def takes(self, count: int) -> bool:
-        """Whether it can be called with so many arguments."""
-        return self.least <= count <= self.most
-
-    @property
-    def name(self) -> str:
-        """For logs."""
-        return getattr(self.function, "__qualname__", repr(self.function))
 
 
 class Handlers:
@@ -173,31 +120,3 @@ def check_receivable(event: str) -> None:
     check_name(event)
     if event in RESERVED_EVENTS:
         raise ValueError(f"{event!r} is reserved: no client can send it")
-
-
-class Registry:
-    """Where handlers are registered: a namespace, a socket."""
-
-    handlers: Handlers
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
-        """Register a handler of a client's event, or a hook: `@chat.on("message")`, or a call.
-
-        Raises TypeError for what is not async or cannot be called as it would be, ValueError for a
-        name no client can send.
-        """
-        if not isinstance(event, str):
-            raise TypeError(f"expected an event's name, as in on('message'), saw {event!r}")
-        if function is not None:
-            self.handlers.add(event, function)
-            return function
-
-        def register(function: F) -> F:
-            self.handlers.add(event, function)
-            return function
-
-        return register

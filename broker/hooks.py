@@ -10,7 +10,8 @@ import trio
 
 from .dispatch import Call
 from .errors import SocketDisconnected, unwrapped
-from .handlers import Handler, Handlers
+from .handler import Handler
+from .handlers import Handlers
 from .home import Home
 from .session import Session
 

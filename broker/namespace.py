@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
-from .handlers import F, Handler, Handlers, Registry
+from .handler import F, Handler
+from .handlers import Handlers
 from .home import Home
 from .options import Options
+from .registry import Registry
 from .room import R, RoomTypes
 from .socket import Socket
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import attrs
 
-from .handlers import Handler
+from .handler import Handler
 from .room_host import Policy
 from .room_ref import OneRoom, RoomHome
 

@@ -21,7 +21,7 @@ from .encoded import Encoded
 from .ending import end
 from .errors import SocketDisconnected, unwrapped
 from .gate import Gate
-from .handlers import Handlers, Registry
+from .handlers import Handlers
 from .handshake import Handshake
 from .home import Home
 from .hooks import Hooks
@@ -30,6 +30,7 @@ from .membership import Membership
 from .messages import Audience, Doubt, Hosted
 from .options import TransportName
 from .reasons import DisconnectReason
+from .registry import Registry
 from .room_host import RoomHost
 from .session import Session
 from .socket_events import SocketEvents

@@ -22,7 +22,8 @@ from protocol.socketio import Packet
 from .dispatch import Call, ack_error, ack_values, answer_of
 from .encoded import Encoded
 from .errors import EventError, SocketDisconnected, unwrapped
-from .handlers import Handler, Handlers, check_receivable
+from .handler import Handler
+from .handlers import Handlers, check_receivable
 from .home import Home
 from .hooks import Hooks, Subject
 from .inbox import Inbox
