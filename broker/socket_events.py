@@ -13,39 +13,24 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
 from protocol.socketio import Packet
 
-from .dispatch import Call, ack_error, ack_values, answer_of
-from .encoded import Encoded
-from .errors import EventError, SocketDisconnected, unwrapped
+from .event_handling import Eventful, EventHandling, name_of
 from .handler import Handler
 from .handlers import Handlers, check_receivable
 from .home import Home
-from .hooks import Hooks, Subject
+from .hooks import Hooks
 from .inbox import Inbox
 from .loops import Claim, Companion, Loop, Loops
 from .received import ReceivedEvent
 from .session import Session
-from .socket_nursery import SocketNursery
 from .timers import Timer
 
 logger = logging.getLogger("atrio.socket")
-
-_INTERNAL = EventError("internal", "internal error")  # a user's error says nothing to clients
-
-
-class Eventful(Subject, Protocol):
-    """The socket whose events these are."""
-
-    push: Callable[[Encoded], bool]
-
-    @property
-    def nursery(self) -> SocketNursery:
-        """Where its tasks live."""
 
 
 class SocketEvents:
@@ -57,6 +42,7 @@ class SocketEvents:
         self._session = session
         self._hooks = hooks
         self._options = socket.namespace.options
+        self._handling = EventHandling(socket, hooks, self._options)
         self._inbox: Inbox[Packet] = Inbox(self._options, session)
         self._open = False  # whether the connection hooks have finished
         self._scope: trio.CancelScope | None = None  # of the task, while there is one
@@ -109,7 +95,7 @@ class SocketEvents:
                 if begin is not None:
                     await begin()
                 while self._next_is_handled():
-                    await self._handle(self._inbox.take())
+                    await self._handling.handle(self._inbox.take())
         finally:
             self.worker = self._scope = None
             self._idle.set()
@@ -178,8 +164,8 @@ class SocketEvents:
             if not self._loops:
                 return True  # `_handle` drops what has no handler
             packet = self._inbox.oldest
-            event = _name_of(packet)
-            if self._calls(event):
+            event = name_of(packet)
+            if self._handling.calls(event):
                 return True
             if self._waits(packet, event):
                 return False
@@ -225,7 +211,7 @@ class SocketEvents:
             "%s asked for no event within connect_timeout=%g s. Handle it with `on`, or loop over "
             "`socket.events()`; what takes no events belongs into `socket.nursery`",
             self._home,
-            _name_of(packet),
+            name_of(packet),
             self._socket.id,
             ", ".join(companion.name for companion in absent),
             self._options.connect_timeout,
@@ -240,7 +226,7 @@ class SocketEvents:
         """Begin a loop; see `Socket.events`."""
         for name in names:
             check_receivable(name)
-            if self._calls(name):
+            if self._handling.calls(name):
                 raise ValueError(
                     f"{name!r} has a handler, which takes these events: an event has either "
                     f"on({name!r}) or a loop, so take one of them away"
@@ -268,8 +254,8 @@ class SocketEvents:
             return None
         if not self._inbox:
             return None
-        event = _name_of(self._inbox.oldest)
-        if self._calls(event) or loops.over(event) is not claim:
+        event = name_of(self._inbox.oldest)
+        if self._handling.calls(event) or loops.over(event) is not claim:
             return None
         packet = self._inbox.take()
         loops.take(claim)
@@ -278,61 +264,8 @@ class SocketEvents:
 
     def _answer(self, id_: int, values: list[Any]) -> None:
         if not self._socket.gone:
-            self._acknowledge(id_, values)
-
-    # One event.
-
-    async def _handle(self, packet: Packet) -> None:
-        event, args = _name_of(packet), packet.data[1:]
-        calls = self._calls(event)
-        if not calls:
-            return
-        try:
-            answer = await answer_of(calls, args, self._options.handler_timeout)
-            values = ack_values(answer)
-            if values is not None and packet.id is not None:
-                self._acknowledge(packet.id, values)
-        except Exception as raised:  # noqa: BLE001 - whatever it is, it is reported
-            await self._failed(unwrapped(raised), event, packet.id)
-
-    async def _failed(self, error: Exception, event: str, id_: int | None) -> None:
-        match error:
-            case SocketDisconnected() if self._socket.gone:
-                return
-            case EventError():
-                logger.info("%s refused %r of %s: %s", self._home, event, self._socket.id, error)
-                refusal = error
-            case _:
-                await self._hooks.report(error, event)
-                refusal = _INTERNAL
-        if id_ is not None:
-            try:
-                self._acknowledge(id_, ack_error(refusal))
-            except (TypeError, ValueError) as unsendable:
-                await self._hooks.report(unsendable, event)
-                self._acknowledge(id_, ack_error(_INTERNAL))
-
-    def _acknowledge(self, id_: int, values: list[Any]) -> None:
-        """Send an ack; raises TypeError or ValueError for what cannot be sent."""
-        self._socket.push(self._home.encoding.ack(id_, values))
-
-    def _calls(self, event: str) -> list[Call]:
-        own = self._socket.handlers.of_event(event)
-        if event in ("connect", "connection", "error"):  # the namespace's are hooks
-            return [Call(handler) for handler in own]
-        of_all = self._home.handlers.of_event(event)
-        return [
-            *(Call(handler, (self._socket,)) for handler in of_all),
-            *(Call(handler) for handler in own),
-        ]
+            self._handling.acknowledge(id_, values)
 
     @property
     def _home(self) -> Home:
         return self._socket.namespace
-
-
-def _name_of(packet: Packet) -> str:
-    event = packet.data[0]
-    if isinstance(event, str):
-        return event
-    return f"{event:g}" if isinstance(event, float) else str(event)  # as JavaScript has it

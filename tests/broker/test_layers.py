@@ -70,6 +70,7 @@ BROKER = [
     "loops",
     "hooks",
     "socket_nursery",
+    "event_handling",
     "socket_events",
     "ending",
     "acks",
