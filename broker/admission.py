@@ -72,7 +72,7 @@ async def _pass_middleware(socket: Socket) -> ConnectError | None:
     limit = socket.namespace.options.middleware_timeout
     try:
         with trio.fail_after(limit):
-            for middleware in socket.namespace.handlers.of_socket_as("middleware"):
+            for middleware in socket.namespace.handlers.of_use("middleware"):
                 refused = await _refusal_by(middleware, socket)
                 if refused is not None:
                     return refused

@@ -1,4 +1,7 @@
-"""What becomes of one event of a socket: who handles it, how it is answered."""
+"""What becomes of one event of a socket: who sees it, who handles it, how it is answered.
+
+Node's order: listeners of `on_any`, packet middleware, handlers.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import Any, Protocol
 
 from protocol.socketio import Packet
 
-from .dispatch import Call, ack_error, ack_values, answer_of
+from .dispatch import Call, ack_error, ack_values, answer_of, in_time
 from .encoded import Encoded
 from .errors import EventError, SocketDisconnected, unwrapped
+from .handlers import Use
 from .home import Home
 from .hooks import Hooks, Subject
 from .options import Options
@@ -41,12 +45,41 @@ class EventHandling:
         self._hooks = hooks
         self._options = options
 
+    @property
+    def screens(self) -> bool:
+        """Whether events pass listeners or middleware before anybody may take them."""
+        return self._socket.handlers.screens or self._home.handlers.screens
+
+    async def passes(self, packet: Packet) -> bool:
+        """Show an event to listeners, then to middleware; False: that has dropped it."""
+        event, args = name_of(packet), packet.data[1:]
+        for call in self._of_use("on_any"):
+            try:
+                await in_time(call, (event, *args), self._options.handler_timeout)
+            except Exception as raised:  # noqa: BLE001 - whatever it is, it is reported
+                error = unwrapped(raised)
+                if not (isinstance(error, SocketDisconnected) and self._socket.gone):
+                    await self._hooks.report(error, event)
+        for handler in self._socket.handlers.of_use("packet middleware"):
+            try:
+                await in_time(Call(handler), (event, args), self._options.handler_timeout)
+            except Exception as raised:  # noqa: BLE001 - whatever it is, it is reported
+                error = unwrapped(raised)
+                if isinstance(error, EventError):
+                    await self._hooks.tell(error, event)
+                await self._failed(error, event, packet.id)
+                return False
+        packet.data[1:] = args  # middleware may have changed them
+        return True
+
     async def handle(self, packet: Packet) -> None:
         """Call the handlers of an event, and answer it."""
         event, args = name_of(packet), packet.data[1:]
         calls = self.calls(event)
         if not calls:
-            return
+            calls, args = self._of_use("on_unhandled"), [event, *args]
+            if not calls:
+                return
         try:
             answer = await answer_of(calls, args, self._options.handler_timeout)
             values = ack_values(answer)
@@ -76,6 +109,11 @@ class EventHandling:
         """Send an ack; raises TypeError or ValueError for what cannot be sent."""
         self._socket.push(self._home.encoding.ack(id_, values))
 
+    @property
+    def falls_back(self) -> bool:
+        """Whether an event without a handler has one nevertheless."""
+        return bool(self._of_use("on_unhandled"))
+
     def calls(self, event: str) -> list[Call]:
         """Return the handlers of an event, in order."""
         own = self._socket.handlers.of_event(event)
@@ -85,6 +123,12 @@ class EventHandling:
         return [
             *(Call(handler, (self._socket,)) for handler in of_all),
             *(Call(handler) for handler in own),
+        ]
+
+    def _of_use(self, use: Use) -> list[Call]:
+        return [
+            *(Call(handler, (self._socket,)) for handler in self._home.handlers.of_use(use)),
+            *(Call(handler) for handler in self._socket.handlers.of_use(use)),
         ]
 
     @property

@@ -26,11 +26,15 @@ NO_ACK = NoAck()
 
 @attrs.frozen
 class Handler:
-    """An async function, and how many positional arguments it takes."""
+    """An async function, and how many positional arguments it takes.
+
+    `function` is what is called; `origin` is what the user has registered.
+    """
 
     function: AsyncFunction
     least: int
     most: float
+    origin: AsyncFunction
 
     @classmethod
     def of(cls, function: AsyncFunction) -> Handler:
@@ -49,13 +53,19 @@ class Handler:
             for parameter in inspect.signature(function).parameters.values()
         )
         least = sum(parameter.default is parameter.empty for parameter in positional)
-        return cls(function, least, math.inf if variadic else len(positional))
+        return cls(function, least, math.inf if variadic else len(positional), function)
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with so many arguments."""
         return self.least <= count <= self.most
 
+    def accepts(self, arguments: tuple[str, ...]) -> bool:
+        """Whether it can be called with arguments of these names; `*args` is any number."""
+        if arguments[-1:] == ("*args",):
+            return self.least < len(arguments) and self.most == math.inf
+        return self.takes(len(arguments))
+
     @property
     def name(self) -> str:
         """For logs."""
-        return getattr(self.function, "__qualname__", repr(self.function))
+        return getattr(self.origin, "__qualname__", repr(self.origin))

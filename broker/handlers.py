@@ -1,6 +1,7 @@
 """What users register: hooks, which only the broker calls, and handlers of clients' events.
 
-The two are separate tables, so a client's event can never run a hook, whatever its name.
+The two are separate tables, so a client's event can never run a hook, whatever its name. A third
+has what is called for neither: middleware, and those who see every event.
 """
 
 from __future__ import annotations
@@ -8,12 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
+import attrs
+
 from protocol.socketio import RESERVED_EVENTS
 
 from .handler import AsyncFunction, Handler
 
-# What is called with a socket alone, and is neither a hook nor an event's handler.
-SocketUse: TypeAlias = Literal["middleware", "on_slow", "on_socket"]
+# What is neither a hook nor an event's handler.
+Use: TypeAlias = Literal[
+    "middleware", "on_slow", "on_socket", "on_any", "on_unhandled", "packet middleware"
+]
+
+# What they are called with. On a socket all but middleware is called without it, as in Node.
+_USES: dict[Use, tuple[str, ...]] = {
+    "middleware": ("socket",),
+    "on_slow": ("socket",),
+    "on_socket": ("socket",),
+    "on_any": ("socket", "event", "*args"),
+    "on_unhandled": ("socket", "event", "*args"),
+    "packet middleware": ("socket", "event", "args"),
+}
 
 # Hooks and what they are called with. On a socket they are called without it, as in Node.
 HOOKS = {
@@ -35,8 +50,19 @@ class Handlers:
         self._inherited = inherited
         self._hooks: dict[str, list[Handler]] = {}
         self._events: dict[str, list[Handler]] = {}
-        self._functions: dict[SocketUse, list[Handler]] = {}
+        self._functions: dict[Use, list[Handler]] = {}
         self._claims: dict[str, int] = {}  # how many loops take an event
+        self._screens = False
+
+    @property
+    def screens(self) -> bool:
+        """Whether anybody sees events before their handlers do, or ever did."""
+        return self._screens or (self._inherited is not None and self._inherited.screens)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is registered here itself."""
+        return not any((*self._hooks.values(), *self._events.values(), *self._functions.values()))
 
     def of_event(self, event: str) -> list[Handler]:
         """Return the handlers of a client's event, in order."""
@@ -48,12 +74,14 @@ class Handlers:
         inherited = [] if self._inherited is None else self._inherited.of_hook(name)
         return [*inherited, *self._hooks.get(name, ())]
 
-    def of_socket_as(self, use: SocketUse) -> list[Handler]:
-        """Return what is called with (socket), and no event, for this use; in order."""
-        inherited = [] if self._inherited is None else self._inherited.of_socket_as(use)
+    def of_use(self, use: Use) -> list[Handler]:
+        """Return what has this use, in order; a copy."""
+        inherited = [] if self._inherited is None else self._inherited.of_use(use)
         return [*inherited, *self._functions.get(use, ())]
 
-    def add(self, event: str, function: AsyncFunction) -> None:
+    # Registering.
+
+    def add(self, event: str, function: AsyncFunction, *, once: bool = False) -> None:
         """Register `function`; raises TypeError or ValueError for what can never be called.
 
         Raises RuntimeError when a loop takes these events.
@@ -62,13 +90,7 @@ class Handlers:
         handler = Handler.of(function)
         hook = self._hook(event)
         if hook is not None:
-            arguments = HOOKS[hook][self._of_socket :]
-            if not handler.takes(len(arguments)):
-                raise TypeError(
-                    f"the hook {hook!r} is called with ({', '.join(arguments)}); "
-                    f"{handler.name} does not take that"
-                )
-            self._hooks.setdefault(hook, []).append(handler)
+            self._check_call(f"the hook {hook!r} is", HOOKS[hook], handler)
         else:
             check_receivable(event)
             if event in self._claims:
@@ -77,7 +99,8 @@ class Handlers:
                     f"on({event!r}) or a loop, so register the handler before sockets connect, or "
                     "take the name out of the loop"
                 )
-            self._events.setdefault(event, []).append(handler)
+        table = self._table(event)
+        table.append(_expiring(handler, table) if once else handler)
 
     def _hook(self, event: str) -> str | None:
         if self._of_socket:
@@ -85,12 +108,53 @@ class Handlers:
         name = _ALIASES.get(event, event)
         return name if name in HOOKS else None
 
-    def add_as(self, use: SocketUse, function: AsyncFunction) -> None:
-        """Register what is called with (socket); raises TypeError for what cannot be."""
+    def _table(self, event: str) -> list[Handler]:
+        hook = self._hook(event)
+        if hook is not None:
+            return self._hooks.setdefault(hook, [])
+        return self._events.setdefault(event, [])
+
+    def _check_call(self, what: str, arguments: tuple[str, ...], handler: Handler) -> None:
+        arguments = arguments[self._of_socket :]
+        if not handler.accepts(arguments):
+            raise TypeError(
+                f"{what} called with ({', '.join(arguments)}); {handler.name} does not take that"
+            )
+
+    def add_as(self, use: Use, function: AsyncFunction, *, first: bool = False) -> None:
+        """Register what has this use, behind the others or `first`; raises TypeError."""
         handler = Handler.of(function)
-        if not handler.takes(1):
-            raise TypeError(f"{use}'s handlers are called with (socket); {handler.name} is not")
-        self._functions.setdefault(use, []).append(handler)
+        self._check_call(f"{use}'s handlers are", _USES[use], handler)
+        table = self._functions.setdefault(use, [])
+        table.insert(0 if first else len(table), handler)
+        self._screens |= use in ("on_any", "packet middleware")
+
+    # Taking away: what is registered here itself.
+
+    def registered(self, event: str) -> list[AsyncFunction]:
+        """Return the functions of an event, or of a hook, in order."""
+        hook = self._hook(event)
+        table = self._events.get(event, ()) if hook is None else self._hooks.get(hook, ())
+        return [handler.origin for handler in table]
+
+    def registered_as(self, use: Use) -> list[AsyncFunction]:
+        """Return the functions of a use, in order."""
+        return [handler.origin for handler in self._functions.get(use, ())]
+
+    def remove(self, event: str | None, function: AsyncFunction | None) -> None:
+        """Take a function away, its latest registration; or all of an event or hook; or all."""
+        if event is None:
+            for table in (*self._hooks.values(), *self._events.values()):
+                table.clear()
+        else:
+            check_name(event)
+            _take_away(self._table(event), function)
+
+    def remove_as(self, use: Use, function: AsyncFunction | None) -> None:
+        """Take a function of a use away, or all."""
+        _take_away(self._functions.get(use, []), function)
+
+    # Loops.
 
     def claim(self, events: Iterable[str]) -> None:
         """Have no handlers of these, which a loop takes, until `release`."""
@@ -107,6 +171,30 @@ class Handlers:
                 del self._claims[event]
         if self._inherited is not None:
             self._inherited.release(events)
+
+
+def _expiring(handler: Handler, table: list[Handler]) -> Handler:
+    """Return a handler that takes itself out of its table when it is called."""
+
+    async def once(*args: object) -> object:
+        # It is in no list any more if another socket's event, or an `off`, has been quicker.
+        if expiring not in table:
+            return None
+        table.remove(expiring)
+        return await handler.function(*args)
+
+    expiring = attrs.evolve(handler, function=once)
+    return expiring
+
+
+def _take_away(table: list[Handler], function: AsyncFunction | None) -> None:
+    if function is None:
+        table.clear()
+        return
+    for place in reversed(range(len(table))):
+        if table[place].origin == function:
+            del table[place]
+            return
 
 
 def check_name(event: str) -> None:

@@ -76,7 +76,7 @@ class Hooks:
 
     def tell_slow(self) -> None:
         """Tell who wants to hear it that the client reads too little, each in a task of its own."""
-        for handler in self._socket.namespace.handlers.of_socket_as("on_slow"):
+        for handler in self._socket.namespace.handlers.of_use("on_slow"):
             scope = trio.CancelScope()
             self._slow.append(scope)
             self._session.nursery.start_soon(self._run_slow, handler, scope, name="slow")
@@ -110,6 +110,11 @@ class Hooks:
             self._socket.id,
             exc_info=error,
         )
+        handled = await self.tell(error, event)
+        self.tell_witness(error, handled=handled)
+
+    async def tell(self, error: Exception, event: str | None) -> bool:
+        """Give an error to the `error` hooks; return whether there are some."""
         hooks = self._socket.namespace.handlers.of_hook("error")
         for hook in hooks:
             try:
@@ -117,7 +122,7 @@ class Hooks:
             except Exception as second:
                 logger.exception("%s: the error hook %s failed", self._socket.namespace, hook.name)
                 self.tell_witness(second)
-        self.tell_witness(error, handled=bool(hooks))
+        return bool(hooks)
 
     def tell_witness(self, error: Exception, *, handled: bool = False) -> None:
         """Tell who watches this client, if anybody does, of an exception of a user's code."""

@@ -21,6 +21,7 @@ from .encoded import Encoded
 from .ending import end
 from .errors import SocketDisconnected, unwrapped
 from .gate import Gate
+from .handler import F
 from .handlers import Handlers
 from .handshake import Handshake
 from .home import Home
@@ -225,6 +226,16 @@ class Socket(Targets, Membership, Registry):
         wait for those.
         """
         return self.inbound.loop(names)
+
+    def use(self, function: F) -> F:
+        """Register packet middleware: `async def check(event, args)`, in order of registration.
+
+        It sees every event of this client before its handlers, or a loop, and may change the list
+        `args`. Raising drops the event: the error goes to the `error` hook, and answers the ack as
+        in a handler. Raises TypeError for what is not async or cannot be called so.
+        """
+        self.handlers.add_as("packet middleware", function)
+        return function
 
     # As a target.
 

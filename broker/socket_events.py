@@ -44,6 +44,7 @@ class SocketEvents:
         self._options = socket.namespace.options
         self._handling = EventHandling(socket, hooks, self._options)
         self._inbox: Inbox[Packet] = Inbox(self._options, session)
+        self._seen: Packet | None = None  # the oldest event, once it may be taken
         self._open = False  # whether the connection hooks have finished
         self._scope: trio.CancelScope | None = None  # of the task, while there is one
         self._idle = trio.Event()
@@ -79,7 +80,7 @@ class SocketEvents:
         finally:
             late.cancel()
         if not self._socket.gone:
-            for handler in self._home.handlers.of_socket_as("on_socket"):
+            for handler in self._home.handlers.of_use("on_socket"):
                 accompany = partial(self._accompany, self._loops.begin(handler.name), handler)
                 self._socket.nursery.start_soon(accompany, name=handler.function)
 
@@ -95,11 +96,28 @@ class SocketEvents:
                 if begin is not None:
                     await begin()
                 while self._next_is_handled():
-                    await self._handling.handle(self._inbox.take())
+                    if self._is_unseen():
+                        await self._show()
+                    else:
+                        await self._handling.handle(self._inbox.take())
         finally:
             self.worker = self._scope = None
             self._idle.set()
             self.flush()
+
+    def _is_unseen(self) -> bool:
+        """Whether the oldest event has yet to pass listeners and middleware."""
+        return self._handling.screens and self._inbox.oldest is not self._seen
+
+    async def _show(self) -> None:
+        """Let the oldest event pass listeners and middleware, which may drop it."""
+        packet = self._inbox.oldest
+        passes = await self._handling.passes(packet)
+        if self._inbox and self._inbox.oldest is packet:  # else all was dropped meanwhile
+            if passes:
+                self._seen = packet
+            else:
+                self._inbox.take()
 
     def flush(self) -> None:
         """Send our answers now: they do not wait for the flusher."""
@@ -161,14 +179,16 @@ class SocketEvents:
         Those that nobody will take are dropped on the way.
         """
         while self._inbox and self._loops.handled is None:
-            if not self._loops:
-                return True  # `_handle` drops what has no handler
+            if not self._loops or self._is_unseen():
+                return True  # `handle` drops what has no handler
             packet = self._inbox.oldest
             event = name_of(packet)
             if self._handling.calls(event):
                 return True
             if self._waits(packet, event):
                 return False
+            if self._handling.falls_back:
+                return True
             self._inbox.take()
         return False
 
@@ -186,7 +206,8 @@ class SocketEvents:
             waits = not gone and any(companion.expected for companion in absent)
             if waits:
                 self._be_patient(packet)
-        if not waits and (claim is not None or absent or gone):
+        missed = claim is not None or absent or gone
+        if not waits and missed and not self._handling.falls_back:
             self._session.pressure.lost(1)
         return waits
 
@@ -252,7 +273,7 @@ class SocketEvents:
         loops = self._loops
         if not self._open or self._scope is not None or loops.handled is not None:
             return None
-        if not self._inbox:
+        if not self._inbox or self._is_unseen():
             return None
         event = name_of(self._inbox.oldest)
         if self._handling.calls(event) or loops.over(event) is not claim:
