@@ -8,12 +8,13 @@ directly behind their event in the same bytes, so nothing can get between.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from protocol import engineio, websocket
 from protocol.parser import Parser
 from protocol.socketio import Packet, PacketType
 
+_MESSAGE = b"4"
 _SHOWN = 60  # bytes of a packet that a repr shows
 
 
@@ -24,8 +25,9 @@ class Encoded:
     with it is worth compressing.
     """
 
-    __slots__ = ("_attachments", "_text", "compress", "packets", "wire")
+    __slots__ = ("_attachments", "_event", "_text", "compress", "packets", "wire")
 
+    _event: list[Any] | None
     kept: ClassVar[bool] = False
     """Whether no policy may drop it."""
 
@@ -55,6 +57,32 @@ class Encoded:
     def parts(self) -> Sequence[Encoded]:
         """What it is made of: itself, or the events of a batch."""
         return (self,)
+
+    def event(self, parser: Parser) -> list[Any] | None:
+        """Return the event's name and arguments as its clients get them; None: it is none.
+
+        It is read when somebody asks, and then known: one broadcast has many who may. `parser` is
+        the one it was encoded with.
+        """
+        try:
+            return self._event
+        except AttributeError:
+            self._event = self._decoded(parser)
+            return self._event
+
+    def _decoded(self, parser: Parser) -> list[Any] | None:
+        decoder = parser.decoder()
+        packet = None
+        if self._text is not None:
+            if not self._text.startswith(_MESSAGE):
+                return None
+            packet = decoder.add(self._text[1:].decode())
+        for attachment in self._attachments:
+            packet = decoder.add(attachment)
+        if packet is None or packet.type is not PacketType.EVENT:
+            return None
+        event: list[Any] = packet.data
+        return event
 
 
 class Kept(Encoded):
@@ -107,14 +135,14 @@ def encoded_message(message: str | bytes) -> Encoded:
     """Return an Engine.IO message."""
     if isinstance(message, bytes):
         return Encoded(None, (message,))
-    return Encoded(b"4" + message.encode())
+    return Encoded(_MESSAGE + message.encode())
 
 
 def encoded_packet(packet: Packet, parser: Parser) -> Encoded:
     """Return a Socket.IO packet; raises TypeError or ValueError for what cannot be sent."""
     text, attachments = parser.encode(packet)
     kind = Encoded if packet.type is PacketType.EVENT and packet.id is None else Kept
-    return kind(None if text is None else b"4" + text, attachments)
+    return kind(None if text is None else _MESSAGE + text, attachments)
 
 
 CLOSE = Kept(b"1")

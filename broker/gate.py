@@ -12,6 +12,7 @@ What is kept counts as waiting in the outbox.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import attrs
 
@@ -34,15 +35,25 @@ class _Kept:
         return bool(self.doubt.via or self.doubt.unless)
 
 
+class Way(Protocol):
+    """What lies behind an open gate: the outbox, perhaps with something before it."""
+
+    def push(self, encoded: Encoded) -> bool:
+        """Put an event into the outbox; False when it is dropped, or the outbox is closed."""
+
+    def release(self, encoded: Encoded) -> None:
+        """Put in what the outbox has held until now."""
+
+
 class Gate:
     """`push` is how to put an event through, for now: it changes as the gate does."""
 
-    __slots__ = ("_is_open", "_kept", "_outbox", "push")
+    __slots__ = ("_kept", "_outbox", "_way", "push")
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._kept: list[_Kept] = []
-        self._is_open = False
+        self._way: Way | None = None  # None: closed
         self.push: Push = self._keep_behind
 
     @property
@@ -57,15 +68,16 @@ class Gate:
             yield from each.doubt.via
             yield from each.doubt.unless
 
-    def open(self) -> None:
+    def open(self, way: Way) -> None:
         """Let through what is kept and not in doubt, and what comes from now on."""
-        self._is_open = True
+        self._way = way
         self._release()
 
     def shut(self) -> None:
         """Let nothing through any more, and forget what is kept."""
         self._forget(self._kept)
         self._kept = []
+        self._way = None
         self.push = _refuse
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
@@ -91,8 +103,7 @@ class Gate:
             (kept if doubt.sure or doubt.via else dropped).append(each)
         self._kept = kept
         self._forget(dropped)
-        if self._is_open:
-            self._release()
+        self._release()
 
     def note_emitted(self, room: Hosted, encoded: Encoded) -> None:
         """Note that the `on_join` of `room` has emitted this, if it is kept."""
@@ -107,8 +118,8 @@ class Gate:
         for number, each in enumerate(self._kept, 1):
             if each.emitted_by is room and room not in each.doubt.via:
                 place = number
-        if place == 0 and self._is_open:
-            return self._outbox.push(encoded)
+        if place == 0 and self._way is not None:
+            return self._way.push(encoded)
         if place == 0:
             waiting = (n for n, each in enumerate(self._kept) if room in each.doubt.via)
             place = next(waiting, len(self._kept))
@@ -127,12 +138,14 @@ class Gate:
         return True
 
     def _release(self) -> None:
+        if self._way is None:
+            return
         kept = self._kept
         count = next((place for place, each in enumerate(kept) if each.in_doubt), len(kept))
         self._kept = kept[count:]
         for each in kept[:count]:
-            self._outbox.release(each.encoded)
-        self.push = self._keep_behind if self._kept else self._outbox.push
+            self._way.release(each.encoded)
+        self.push = self._keep_behind if self._kept else self._way.push
 
     def _forget(self, kept: Iterable[_Kept]) -> None:
         for each in kept:

@@ -39,21 +39,9 @@ class Handler:
     @classmethod
     def of(cls, function: AsyncFunction) -> Handler:
         """Look at `function`; raises TypeError for one that is not async."""
-        target = function if inspect.isroutine(function) else getattr(function, "func", function)
-        call = target if inspect.isroutine(target) else getattr(target, "__call__", None)  # noqa: B004
-        if not (inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)):
+        if not _is_async(function):
             raise TypeError(f"expected an `async def` function, saw {function!r}")
-        positional = [
-            parameter
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        ]
-        variadic = any(
-            parameter.kind is parameter.VAR_POSITIONAL
-            for parameter in inspect.signature(function).parameters.values()
-        )
-        least = sum(parameter.default is parameter.empty for parameter in positional)
-        return cls(function, least, math.inf if variadic else len(positional), function)
+        return cls(function, *_arity(function), function)
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with so many arguments."""
@@ -61,11 +49,48 @@ class Handler:
 
     def accepts(self, arguments: tuple[str, ...]) -> bool:
         """Whether it can be called with arguments of these names; `*args` is any number."""
-        if arguments[-1:] == ("*args",):
-            return self.least < len(arguments) and self.most == math.inf
-        return self.takes(len(arguments))
+        return _accepts(self.least, self.most, arguments)
 
     @property
     def name(self) -> str:
         """For logs."""
         return getattr(self.origin, "__qualname__", repr(self.origin))
+
+
+def check_listener(what: str, function: Callable[..., object], arguments: tuple[str, ...]) -> None:
+    """Raise TypeError for what is no plain function that can be called with these arguments.
+
+    Listeners run in the middle of a step that nothing may interrupt, so they cannot await.
+    """
+    if not callable(function) or _is_async(function):
+        raise TypeError(
+            f"{what}: expected a `def` function, which is called in the middle of a step and "
+            f"cannot await, saw {function!r}"
+        )
+    if not _accepts(*_arity(function), arguments):
+        raise TypeError(f"{what} is called with ({', '.join(arguments)}); {function!r} is not")
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    target = function if inspect.isroutine(function) else getattr(function, "func", function)
+    call = target if inspect.isroutine(target) else getattr(target, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
+
+
+def _arity(function: Callable[..., object]) -> tuple[int, float]:
+    """Return the least and the largest number of positional arguments."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    variadic = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    least = sum(parameter.default is parameter.empty for parameter in positional)
+    return least, math.inf if variadic else len(positional)
+
+
+def _accepts(least: int, most: float, arguments: tuple[str, ...]) -> bool:
+    if arguments[-1:] == ("*args",):
+        return least < len(arguments) and most == math.inf
+    return least <= len(arguments) <= most

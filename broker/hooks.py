@@ -113,6 +113,10 @@ class Hooks:
         handled = await self.tell(error, event)
         self.tell_witness(error, handled=handled)
 
+    def report_soon(self, error: Exception, event: str) -> None:
+        """Report an exception of a user's code that must not be waited for here."""
+        self._session.nursery.start_soon(self.report, error, event, name="report")
+
     async def tell(self, error: Exception, event: str | None) -> bool:
         """Give an error to the `error` hooks; return whether there are some."""
         hooks = self._socket.namespace.handlers.of_hook("error")

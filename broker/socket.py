@@ -30,6 +30,7 @@ from .loops import Loop
 from .membership import Membership
 from .messages import Audience, Doubt, Hosted
 from .options import TransportName
+from .outgoing import Outgoing, OutgoingRegistry
 from .reasons import DisconnectReason
 from .registry import Registry
 from .room_host import RoomHost
@@ -42,7 +43,7 @@ from .target import Target, Targets
 logger = logging.getLogger("atrio.socket")
 
 
-class Socket(Targets, Membership, Registry):
+class Socket(Targets, Membership, Registry, OutgoingRegistry):
     """One client in one namespace.
 
     `id` is unique to it, `namespace` where it is, `data` the user's own, `handshake` how it came,
@@ -78,6 +79,7 @@ class Socket(Targets, Membership, Registry):
         self._session = session
         self._on_gone = on_gone
         self._nursery: SocketNursery | None = None
+        self._heard: Outgoing | None = None  # none: nobody has ever listened
         self.acks = Acks()
 
     # What it is.
@@ -237,6 +239,16 @@ class Socket(Targets, Membership, Registry):
         self.handlers.add_as("packet middleware", function)
         return function
 
+    @property
+    def _outgoing(self) -> Outgoing:
+        if self._heard is None:
+            self._heard = Outgoing(
+                self._session.outbox, self.namespace.encoding.parser, self.hooks.report_soon
+            )
+            if self.connected:
+                self._open_gate()
+        return self._heard
+
     # As a target.
 
     def _target(self) -> Target:
@@ -311,7 +323,11 @@ class Socket(Targets, Membership, Registry):
         self.inbound.expect_opening()
         welcome = self.namespace.encoding.control(PacketType.CONNECT, {"sid": self.id})
         self._session.outbox.push_control(welcome)
-        self._gate.open()
+        self._open_gate()
+
+    def _open_gate(self) -> None:
+        """Let events through, or through another way."""
+        self._gate.open(self._heard or self._session.outbox)
         self.push = self._gate.push
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:

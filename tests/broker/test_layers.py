@@ -46,6 +46,7 @@ BROKER = [
     "room_ref",
     "room",
     "gate",
+    "outgoing",
     "home",
     "compression",
     "http",

@@ -46,7 +46,7 @@ def other_events_pass_those_that_are_kept() -> Iterator[None]:
     right = Gate._keep_behind
 
     def keep_behind(self: Gate, encoded: Encoded) -> bool:
-        return self._outbox.push(encoded) if self._is_open else right(self, encoded)
+        return right(self, encoded) if self._way is None else self._way.push(encoded)
 
     with replaced(Gate, "_keep_behind", keep_behind):
         yield

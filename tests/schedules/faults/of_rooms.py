@@ -243,7 +243,7 @@ def what_middleware_emits_goes_out_at_once() -> Iterator[None]:
 
     def begin(self: Gate, outbox: Outbox) -> None:
         right(self, outbox)
-        self.open()
+        self.open(outbox)
 
     with replaced(Gate, "__init__", begin):
         yield
