@@ -11,6 +11,7 @@ import trio
 from actors import Ask, Reply
 from broker.acks import Acks
 from broker.encoded import Encoded
+from broker.membership import Membership
 from broker.messages import Audience, Delivery, Join, Leave, Member
 from broker.namespace_calls import NamespaceCalls
 from broker.socket import Socket
@@ -35,13 +36,13 @@ def cancelled_leave_is_withdrawn() -> Iterator[None]:
 @contextmanager
 def leave_looks_for_cancellation_first() -> Iterator[None]:
     """Raise `Cancelled` before a leave is posted."""
-    right = Socket.leave
+    right = Membership.leave
 
-    async def leave(self: Socket, *rooms: str) -> None:
+    async def leave(self: Membership, *rooms: str) -> None:
         await trio.lowlevel.checkpoint()
         await right(self, *rooms)
 
-    with replaced(Socket, "leave", leave):
+    with replaced(Membership, "leave", leave):
         yield
 
 
@@ -49,13 +50,13 @@ def leave_looks_for_cancellation_first() -> Iterator[None]:
 def join_of_two_keeps_the_first() -> Iterator[None]:
     """Cancelled in the second room, stay in the first."""
 
-    async def join(self: Socket, *rooms: str) -> None:
+    async def join(self: Membership, *rooms: str) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         for room in rooms:
-            await self._actor.join(self, room)
+            await self._actor.join(self._as_member, room)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
-    with replaced(Socket, "join", join):
+    with replaced(Membership, "join", join):
         yield
 
 
@@ -138,7 +139,7 @@ def joined_does_not_leave_when_cancelled() -> Iterator[None]:
         yield
 
     class Joined:
-        def __init__(self, socket: Socket, *rooms: str) -> None:
+        def __init__(self, socket: Membership, *rooms: str) -> None:
             self.socket, self.rooms = socket, rooms
 
         async def __aenter__(self) -> None:
@@ -149,7 +150,7 @@ def joined_does_not_leave_when_cancelled() -> Iterator[None]:
                 await self.socket.leave(*self.rooms)
 
     with replaced(
-        Socket,
+        Membership,
         "joined",
         lambda *call: Joined(*call),  # noqa: PLW0108 - a function binds, a class does not
     ):

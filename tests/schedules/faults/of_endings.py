@@ -11,6 +11,7 @@ from broker import ending, socket
 from broker.ending import Leaver
 from broker.heartbeat import Heartbeat
 from broker.life import Life
+from broker.membership import Membership
 from broker.reasons import DisconnectReason
 from broker.session import Session
 from broker.socket import Socket
@@ -121,11 +122,11 @@ def rooms_are_left_first() -> Iterator[None]:
 def rooms_are_not_left() -> Iterator[None]:
     """Let a socket go that stays in its rooms, and in its namespace."""
 
-    async def forget(self: Socket) -> None:
+    async def forget(self: Membership) -> None:
         await trio.lowlevel.checkpoint()
         self._forgotten = True
 
-    with replaced(Socket, "forget", forget):
+    with replaced(Membership, "forget", forget):
         yield
 
 

@@ -11,6 +11,7 @@ import trio
 from actors import ActorGone
 from broker import room_actor
 from broker.encoded import Encoded, encoded_packet
+from broker.event_handling import EventHandling
 from broker.fanout import fan_out
 from broker.gate import Gate
 from broker.messages import Audience, Delivery, Join, Leave, Member, Publish
@@ -100,13 +101,13 @@ def told_before_it_is_done() -> Iterator[None]:
 def ack_past_the_outbox() -> Iterator[None]:
     """Write an ack at once, before what waits in the outbox."""
 
-    def acknowledge(self: SocketEvents, id_: int, values: list[Any]) -> None:
+    def acknowledge(self: EventHandling, id_: int, values: list[Any]) -> None:
         encoded = encoded_packet(Packet(PacketType.ACK, self._home.name, values, id_))
-        wire = getattr(self._session.transport, "_wire", None)
+        wire = getattr(self._hooks._session.transport, "_wire", None)
         if wire is not None and not self._socket.gone:
             wire.send_nowait(encoded.wire)
 
-    with replaced(SocketEvents, "_acknowledge", acknowledge):
+    with replaced(EventHandling, "acknowledge", acknowledge):
         yield
 
 
