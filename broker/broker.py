@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -20,13 +19,12 @@ import trio
 from actors import Supervisor
 
 from .carriers import Carrier
-from .handlers import Handlers
-from .home import Home, Rooms
+from .directory import Directory
+from .home import Rooms
 from .life import Life
 from .multiplexer import Multiplexer
 from .namespace import Check, DynamicNamespace, Namespace, NamespaceRegistry
 from .options import Options
-from .room import RoomTypes
 from .room_ref import RoomRef
 from .server import Server
 from .session import Receiver, Session
@@ -34,8 +32,6 @@ from .socket import Socket
 from .statistics import Statistics, count_tasks
 from .target import Everybody, Target
 from .test_client import Company, TestClient, connected_client
-
-logger = logging.getLogger("atrio.broker")
 
 
 class Broker(Server, Everybody, NamespaceRegistry):
@@ -53,9 +49,7 @@ class Broker(Server, Everybody, NamespaceRegistry):
         if options is not None and changes:
             raise TypeError("expected Options, or options by name, saw both")
         self.options = options or Options(**changes)
-        self._namespaces: dict[str, Namespace] = {}
-        self._dynamic: list[DynamicNamespace] = []
-        self._children: dict[str, DynamicNamespace] = {}  # namespaces that came to be
+        self._directory = Directory(self.options)
         self._supervisor: Supervisor | None = None
         self._company = Company(self, self.options)
         self._main = self.of("/")
@@ -74,62 +68,9 @@ class Broker(Server, Everybody, NamespaceRegistry):
         A pattern (searched for in the name) or an `async def check(name, auth) -> bool` gives
         namespaces that come to be when a client asks for them, in order of registration.
         """
-        if not isinstance(name, str):
-            dynamic = DynamicNamespace(name)
-            self._dynamic.append(dynamic)
-            return dynamic
-        name = name if name.startswith("/") else f"/{name}"
-        if "," in name:
-            raise ValueError(f"a namespace's name holds no comma, saw {name!r}")
-        namespace = self._namespaces.get(name)
-        if namespace is None:
-            for dynamic in self._dynamic:
-                if isinstance(dynamic.fits, re.Pattern) and dynamic.fits.search(name):
-                    return self._add(dynamic.child(name, self.options))
-            namespace = self._add(Namespace(name, self.options, Handlers(), RoomTypes()))
-        return namespace
-
-    def _add(self, namespace: Namespace) -> Namespace:
-        self._namespaces[namespace.name] = namespace
-        if self._supervisor is not None:
-            namespace.start(self._supervisor)
-        return namespace
-
-    def known(self, name: str) -> Home | None:
-        """Return the namespace if it exists, and lets in every client."""
-        dynamic = self._children.get(name)
-        if dynamic is not None and not isinstance(dynamic.fits, re.Pattern):
-            return None  # each client is asked for anew: the answer may depend on its `auth`
-        return self._namespaces.get(name)
-
-    async def found(self, name: str, auth: dict[str, Any]) -> Home | None:
-        """Return the namespace, or the one that comes to be for this client, or None."""
-        owner = self._children.get(name)
-        for dynamic in self._dynamic if owner is None else [owner]:
-            if await self._fits(dynamic, name, auth):
-                if name not in self._namespaces:  # another client may have been quicker
-                    self._children[name] = dynamic
-                    self._add(dynamic.child(name, self.options))
-                return self._namespaces[name]
-        return None
-
-    async def _fits(self, dynamic: DynamicNamespace, name: str, auth: dict[str, Any]) -> bool:
-        if isinstance(dynamic.fits, re.Pattern):
-            return dynamic.fits.search(name) is not None
-        limit = self.options.middleware_timeout
-        try:
-            with trio.move_on_after(limit):
-                return await dynamic.fits(name, auth) is True
-        except Exception:
-            logger.exception("the check of namespace %r by %r failed", name, dynamic.fits)
-            return False
-        logger.warning(
-            "the check of namespace %r by %r took longer than middleware_timeout=%g s",
-            name,
-            dynamic.fits,
-            limit,
-        )
-        return False
+        if isinstance(name, str):
+            return self._directory.of(name)
+        return self._directory.of_parent(name)
 
     # The namespace `/`.
 
@@ -153,15 +94,14 @@ class Broker(Server, Everybody, NamespaceRegistry):
     # Its life.
 
     def _receiver(self, session: Session) -> Receiver:
-        return Multiplexer(session, self, self.options)
+        return Multiplexer(session, self._directory, self.options)
 
     async def _keep(self, life: Life, *, task_status: trio.TaskStatus[None]) -> None:
         """Keep the actors, as long as there are sessions."""
         try:
             async with Supervisor() as supervisor:
                 self._supervisor = supervisor
-                for namespace in self._namespaces.values():
-                    namespace.start(supervisor)
+                self._directory.begin(supervisor)
                 supervisor.nursery.start_soon(self._cut_rooms, life, name="cutter")
                 task_status.started()
                 await life.deserted.wait()
@@ -169,23 +109,19 @@ class Broker(Server, Everybody, NamespaceRegistry):
                 supervisor.nursery.cancel_scope.cancel()
         finally:
             self._supervisor = None
-            for namespace in self._namespaces.values():
-                namespace.actor = None
-            for name in self._children:
-                del self._namespaces[name]
-            self._children.clear()
+            self._directory.end()
 
     async def _settled(self, life: Life) -> None:
         """Let the hosts of rooms handle what waits, and close, as long as there is time."""
         with trio.CancelScope(deadline=life.deadline):
-            for namespace in list(self._namespaces.values()):
+            for namespace in self._directory:
                 if namespace.actor is not None:
                     await namespace.actor.close_rooms()
 
     async def _cut_rooms(self, life: Life) -> None:
         """Cut short what rooms do when nobody waits any longer, or what is asked keeps us here."""
         await life.killed.wait()
-        for namespace in self._namespaces.values():
+        for namespace in self._directory:
             if namespace.actor is not None:
                 namespace.actor.cut_rooms()
 
@@ -215,11 +151,9 @@ class Broker(Server, Everybody, NamespaceRegistry):
         if self._life is None or self._supervisor is None:
             return Statistics()
         services = self._life.services
-        actors = [space.actor for space in self._namespaces.values() if space.actor is not None]
+        actors = [space.actor for space in self._directory if space.actor is not None]
         rooms = [room for actor in actors for room in actor.rooms.values()]
-        sockets = [
-            socket for space in self._namespaces.values() for socket in space.sockets.values()
-        ]
+        sockets = [socket for space in self._directory for socket in space.sockets.values()]
         sessions = services.sessions.values()
         return Statistics(
             connections=len(sessions),

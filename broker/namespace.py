@@ -82,6 +82,11 @@ class NamespaceRegistry(Registry):
 class Namespace(Home, NamespaceRegistry):
     """One namespace: its handlers, and a target that reaches all its sockets."""
 
+    parent: DynamicNamespace | None = None
+    """Whose child it is, if it is one."""
+    lasting = False
+    """Whether the program has asked for it by name."""
+
     @property
     def sockets(self) -> Mapping[str, Socket]:
         """The connected sockets by id, on this node; a live view."""
@@ -103,11 +108,19 @@ class DynamicNamespace(NamespaceRegistry):
         self.fits = fits
         self.handlers = Handlers()
         self.room_types = RoomTypes()
+        self.children: dict[str, Namespace] = {}
+        """Those there are now, by their names."""
+
+    def has_pattern_for(self, name: str) -> bool:
+        """Whether this is a pattern, and found in the name."""
+        return isinstance(self.fits, re.Pattern) and self.fits.search(name) is not None
 
     def child(self, name: str, options: Options) -> Namespace:
         """Return a namespace of this kind."""
         handlers = Handlers(inherited=self.handlers)
-        return Namespace(name, options, handlers, RoomTypes(inherited=self.room_types))
+        child = Namespace(name, options, handlers, RoomTypes(inherited=self.room_types))
+        child.parent = self
+        return child
 
     def __repr__(self) -> str:
         return f"<DynamicNamespace {self.fits!r}>"

@@ -79,6 +79,7 @@ BROKER = [
     "socket",
     "admission",
     "namespace",
+    "directory",
     "multiplexer",
     "carriers",
     "test_line",

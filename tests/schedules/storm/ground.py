@@ -91,7 +91,9 @@ class Ground:
     def take_census(self, before: Statistics, tasks: int) -> None:
         """Check that nothing is left of anybody, while the broker runs."""
         now = self.figures()
-        children = len(self.broker._children)  # namespaces that came to be live as long as it
+        children = sum(
+            not each.lasting for each in self.broker._directory
+        )  # namespaces that came to be live as long as it
         now = attrs.evolve(now, namespaces=now.namespaces - children, tasks=now.tasks - children)
         self.hold(now == before, "the figures are as before", now)
         left = self.count_tasks() - tasks - children
@@ -104,7 +106,7 @@ class Ground:
         armed = [timer for _, _, timer in services.timers._heap if timer._action is not None]
         self.hold(not armed, "no timer is left", armed)
         self.hold(not services.flusher._dirty, "nothing is left to flush")
-        for namespace in self.broker._namespaces.values():
+        for namespace in self.broker._directory:
             self.hold(not namespace.sockets, "no socket is left", namespace.sockets)
             self.hold(not namespace.rooms, "no room is left", namespace.rooms)
             self.hold(namespace.actor is not None and not namespace.actor.rooms, "no room lives")
@@ -130,7 +132,7 @@ class Ground:
         """Check that the broker has ended, and left nothing."""
         self.hold(self.broker.statistics() == Statistics(), "all figures are zero in the end")
         self.hold(not self.broker.addresses, "it listens nowhere")
-        for namespace in self.broker._namespaces.values():
+        for namespace in self.broker._directory:
             self.hold(not namespace.sockets and not namespace.rooms, "its namespaces are empty")
         for socket in self.sockets:
             self._check_gone(socket)
