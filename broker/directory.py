@@ -43,10 +43,14 @@ class Directory:
         self._supervisor = supervisor
         for namespace in self:
             namespace.start(supervisor)
+        for parent in self._parents:
+            parent.alive = True
 
     def end(self) -> None:
         """End it; children that came to be for a client are forgotten."""
         self._supervisor = None
+        for parent in self._parents:
+            parent.alive = False
         for namespace in self:
             namespace.actor = None
             if not namespace.lasting:
@@ -68,7 +72,8 @@ class Directory:
 
     def of_parent(self, fits: re.Pattern[str] | Check) -> DynamicNamespace:
         """Return a new parent; raises TypeError."""
-        parent = DynamicNamespace(fits)
+        parent = DynamicNamespace(fits, self._options)
+        parent.alive = self._supervisor is not None
         self._parents.append(parent)
         return parent
 
@@ -76,8 +81,7 @@ class Directory:
         if parent is None:
             namespace = Namespace(name, self._options, Handlers(), RoomTypes())
         else:
-            namespace = parent.child(name, self._options)
-            parent.children[name] = namespace
+            namespace = parent.bear(name)
         self._namespaces[name] = namespace
         if self._supervisor is not None:
             namespace.start(self._supervisor)
@@ -86,7 +90,7 @@ class Directory:
     def _forget(self, namespace: Namespace) -> None:
         del self._namespaces[namespace.name]
         if namespace.parent is not None:
-            del namespace.parent.children[namespace.name]
+            namespace.parent.forget(namespace.name)
 
     # What a client asks for.
 

@@ -7,13 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
+from .errors import BrokerNotRunning
+from .family import FamilyTarget
 from .handler import F, Handler
 from .handlers import Handlers
 from .home import Home
+from .namespace_actor import NamespaceActor
 from .options import Options
 from .registry import Registry
 from .room import R, RoomTypes
 from .socket import Socket
+from .target import Everybody, Target
 
 Check: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 
@@ -94,33 +98,68 @@ class Namespace(Home, NamespaceRegistry):
         return MappingProxyType(cast("dict[str, Socket]", members))
 
 
-class DynamicNamespace(NamespaceRegistry):
-    """Namespaces that come to be when a client asks for one whose name fits.
+class DynamicNamespace(Everybody, NamespaceRegistry):
+    """A parent: its namespaces come to be when a client asks for one whose name fits.
 
-    Each has the handlers registered here.
+    Each has the handlers registered here, also those that come later. As a target it means the
+    sockets of all of them.
     """
 
-    def __init__(self, fits: re.Pattern[str] | Check) -> None:
+    def __init__(self, fits: re.Pattern[str] | Check, options: Options) -> None:
         if not isinstance(fits, re.Pattern):
             Handler.of(fits)
         elif not isinstance(fits.pattern, str):
             raise TypeError("expected a pattern of str, saw one of bytes")
         self.fits = fits
+        self.name = fits.pattern if isinstance(fits, re.Pattern) else repr(fits)
+        """What it is called in errors; it is no namespace's name."""
+        self.alive = False
+        """Whether the broker runs."""
         self.handlers = Handlers()
         self.room_types = RoomTypes()
-        self.children: dict[str, Namespace] = {}
-        """Those there are now, by their names."""
+        self._children: dict[str, Namespace] = {}
+        self._options = options
+
+    @property
+    def children(self) -> Mapping[str, Namespace]:
+        """The namespaces there are now, by their names; a live view."""
+        return MappingProxyType(self._children)
 
     def has_pattern_for(self, name: str) -> bool:
         """Whether this is a pattern, and found in the name."""
         return isinstance(self.fits, re.Pattern) and self.fits.search(name) is not None
 
-    def child(self, name: str, options: Options) -> Namespace:
-        """Return a namespace of this kind."""
+    def bear(self, name: str) -> Namespace:
+        """Return a new child."""
         handlers = Handlers(inherited=self.handlers)
-        child = Namespace(name, options, handlers, RoomTypes(inherited=self.room_types))
+        child = Namespace(name, self._options, handlers, RoomTypes(inherited=self.room_types))
         child.parent = self
+        self._children[name] = child
         return child
+
+    def forget(self, name: str) -> None:
+        """Have a child no more."""
+        del self._children[name]
+
+    # As a target: what is chosen, is chosen in each child.
+
+    def _target(self) -> Target:
+        return FamilyTarget(self)
+
+    @property
+    def event_limit(self) -> int:
+        """The largest event that can be emitted, in bytes."""
+        return self._options.max_outbox_bytes
+
+    def living(self, what: str) -> list[Namespace]:
+        """Return the children that live now; raises `BrokerNotRunning`."""
+        if not self.alive:
+            raise BrokerNotRunning(what)
+        return [child for child in self._children.values() if child.actor is not None]
+
+    def running(self, what: str) -> NamespaceActor:
+        """Raise TypeError: there is an actor in each child, and none here."""
+        raise TypeError(f"{what} is for one namespace: use it on each of {self!r}.children")
 
     def __repr__(self) -> str:
         return f"<DynamicNamespace {self.fits!r}>"

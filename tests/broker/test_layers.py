@@ -43,6 +43,7 @@ BROKER = [
     "namespace_calls",
     "namespace_actor",
     "target",
+    "family",
     "room_ref",
     "room",
     "gate",

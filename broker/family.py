@@ -1,0 +1,80 @@
+"""A target of several namespaces: the same choice in each child of a parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
+
+import attrs
+import trio
+
+from actors import MailboxFull
+
+from .events import encoded_event
+from .messages import Audience, Delivery
+from .target import FetchedSocket, Publisher, Target
+
+
+class Family(Publisher, Protocol):
+    """A parent: the namespaces a target of it reaches."""
+
+    def living(self, what: str) -> Iterable[Publisher]:
+        """Return its children that live now; raises `BrokerNotRunning`."""
+
+
+@attrs.frozen
+class FamilyTarget(Target):
+    """Recipients in all children of a parent, as they are when something is emitted.
+
+    Each child gets a message of its own: its members agree on their order, and what a task emits
+    one after the other arrives so. There is none between children.
+    """
+
+    def _with(self, audience: Audience) -> Target:
+        return FamilyTarget(self._namespace, audience, self._volatile)
+
+    def _parts(self, what: str) -> list[Target]:
+        family = cast("Family", self._namespace)
+        return [
+            Target(namespace, self._audience, self._volatile) for namespace in family.living(what)
+        ]
+
+    async def emit(self, event: str, *args: Any) -> Delivery:
+        """Send an event; returns when it is in the outbox of everybody who gets it.
+
+        As `Target.emit`; cancelled, it has reached all children or none.
+        """
+        parts = self._parts("emit")
+        self._check(event, args)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        recipients = dropped = 0
+        with trio.CancelScope(shield=True):  # namespaces answer within a turn
+            for part in parts:
+                delivery = await part.emit(event, *args)
+                recipients += delivery.recipients
+                dropped += delivery.dropped
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return Delivery(recipients, dropped)
+
+    def emit_nowait(self, event: str, *args: Any) -> None:
+        """Send an event without waiting until it is in the outboxes.
+
+        Raises `MailboxFull` when that of a child is full, though all others get it; and as `emit`.
+        """
+        parts = self._parts("emit_nowait")
+        self._check(event, args)
+        full: MailboxFull | None = None
+        for part in parts:
+            try:
+                part.emit_nowait(event, *args)
+            except MailboxFull as error:
+                full = error
+        if full is not None:
+            raise full
+
+    def _check(self, event: str, args: tuple[Any, ...]) -> None:
+        """Raise for what cannot be sent, though there may be no child yet to send it to."""
+        encoded_event(self._namespace.name, event, args, limit=self._limit)
+
+    def _sockets(self, what: str) -> list[FetchedSocket]:
+        return [socket for part in self._parts(what) for socket in part._sockets(what)]
