@@ -44,6 +44,7 @@ async def admit(socket: Socket) -> Encoded | None:
         if not admitted:
             socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
             await socket.forget()
+            socket.namespace.visited()
     if admitted:
         await socket.inbound.open()
     elif refused is not None:

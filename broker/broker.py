@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import trio
 
@@ -20,6 +20,7 @@ from actors import Supervisor
 
 from .carriers import Carrier
 from .directory import Directory
+from .handler import check_listener
 from .home import Rooms
 from .life import Life
 from .multiplexer import Multiplexer
@@ -32,6 +33,8 @@ from .socket import Socket
 from .statistics import Statistics, count_tasks
 from .target import Everybody, Target
 from .test_client import Company, TestClient, connected_client
+
+N = TypeVar("N", bound=Callable[[Namespace], object])
 
 
 class Broker(Server, Everybody, NamespaceRegistry):
@@ -55,6 +58,7 @@ class Broker(Server, Everybody, NamespaceRegistry):
         self._main = self.of("/")
         self.handlers = self._main.handlers
         self.room_types = self._main.room_types
+        self.room_events = self._main.room_events
 
     # Namespaces.
 
@@ -71,6 +75,17 @@ class Broker(Server, Everybody, NamespaceRegistry):
         if isinstance(name, str):
             return self._directory.of(name)
         return self._directory.of_parent(name)
+
+    def on_new_namespace(self, function: N) -> N:
+        """Register a listener to namespaces that come to be: `def born(namespace)`.
+
+        It is called before anybody enters, whoever asked for it: the place to give a child handlers
+        of its own. It is a `def`; an exception in it is logged. It hears of none that is there
+        already, such as `/`. Raises TypeError for what cannot be called so.
+        """
+        check_listener("on_new_namespace", function, ("namespace",))
+        self._directory.listeners.append(function)
+        return function
 
     # The namespace `/`.
 

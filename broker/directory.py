@@ -1,14 +1,15 @@
 """Which namespaces there are: those of the program, and those that come to be for a client.
 
 A pattern or a check is a parent: its children have its handlers. A child that came to be for a
-client ends with the broker's life, what the program has asked for by its name stays.
+client ends with the broker's life, or as its option says, when it is empty; what the program has
+asked for by its name stays.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import trio
@@ -18,8 +19,10 @@ from actors import Supervisor
 from .handlers import Handlers
 from .home import Home
 from .namespace import Check, DynamicNamespace, Namespace
+from .namespace_actor import NamespaceActor
 from .options import Options
 from .room import RoomTypes
+from .room_events import RoomEvents
 
 logger = logging.getLogger("atrio.broker")
 
@@ -32,6 +35,8 @@ class Directory:
         self._namespaces: dict[str, Namespace] = {}
         self._parents: list[DynamicNamespace] = []
         self._supervisor: Supervisor | None = None
+        self.listeners: list[Callable[[Namespace], object]] = []
+        """Those that hear of each namespace that comes to be."""
 
     def __iter__(self) -> Iterator[Namespace]:
         return iter(list(self._namespaces.values()))
@@ -79,18 +84,51 @@ class Directory:
 
     def _add(self, name: str, parent: DynamicNamespace | None) -> Namespace:
         if parent is None:
-            namespace = Namespace(name, self._options, Handlers(), RoomTypes())
+            namespace = Namespace(name, self._options, Handlers(), RoomTypes(), RoomEvents())
         else:
             namespace = parent.bear(name)
+            if self._options.cleanup_empty_child_namespaces:
+                namespace.keeper = self
         self._namespaces[name] = namespace
         if self._supervisor is not None:
             namespace.start(self._supervisor)
+        for listener in self.listeners:
+            try:
+                listener(namespace)
+            except Exception:
+                logger.exception("the listener %r failed for %r", listener, namespace)
         return namespace
 
     def _forget(self, namespace: Namespace) -> None:
         del self._namespaces[namespace.name]
         if namespace.parent is not None:
-            namespace.parent.forget(namespace.name)
+            namespace.parent.forget(namespace)
+
+    # Children that rest when nobody needs them.
+
+    def present(self, name: str) -> NamespaceActor | None:
+        """Return the actor of the namespace of this name, if it lives."""
+        namespace = self._namespaces.get(name)
+        return None if namespace is None else namespace.actor
+
+    def wake(self, home: Home) -> NamespaceActor | None:
+        """Begin a child anew that somebody still holds, or return who bears its name now."""
+        assert isinstance(home, Namespace)
+        if self._supervisor is None:
+            return None
+        namespace = self._namespaces.get(home.name)
+        if namespace is None:
+            namespace = self._namespaces[home.name] = home
+            if home.parent is not None:
+                home.parent.adopt(home)
+        return namespace.actor or namespace.start(self._supervisor)
+
+    def rest(self, home: Home) -> None:
+        """Forget a child; one that the program has asked for is still known, with its handlers."""
+        assert isinstance(home, Namespace)
+        home.actor = None
+        if not home.lasting:
+            self._forget(home)
 
     # What a client asks for.
 

@@ -54,6 +54,7 @@ async def end(socket: Leaver, reason: DisconnectReason) -> None:
         await _run_last_hooks(socket, "disconnecting", reason, deadline)
         await socket.forget()
         await _run_last_hooks(socket, "disconnect", reason, deadline)
+        socket.namespace.visited()
 
 
 async def _handled(socket: Leaver) -> None:

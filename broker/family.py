@@ -10,9 +10,9 @@ import trio
 
 from actors import MailboxFull
 
-from .events import encoded_event
-from .messages import Audience, Delivery
-from .target import FetchedSocket, Publisher, Target
+from .messages import Audience, Delivery, Member
+from .namespace_actor import NamespaceActor
+from .target import Publisher, Target
 
 
 class Family(Publisher, Protocol):
@@ -31,12 +31,13 @@ class FamilyTarget(Target):
     """
 
     def _with(self, audience: Audience) -> Target:
-        return FamilyTarget(self._namespace, audience, self._volatile)
+        return attrs.evolve(self, audience=audience)
 
     def _parts(self, what: str) -> list[Target]:
         family = cast("Family", self._namespace)
         return [
-            Target(namespace, self._audience, self._volatile) for namespace in family.living(what)
+            Target(namespace, self._audience, self._volatile, compress=self._compress)
+            for namespace in family.living(what)
         ]
 
     async def emit(self, event: str, *args: Any) -> Delivery:
@@ -74,7 +75,7 @@ class FamilyTarget(Target):
 
     def _check(self, event: str, args: tuple[Any, ...]) -> None:
         """Raise for what cannot be sent, though there may be no child yet to send it to."""
-        encoded_event(self._namespace.name, event, args, limit=self._limit)
+        self._namespace.encoding.event(event, args)
 
-    def _sockets(self, what: str) -> list[FetchedSocket]:
-        return [socket for part in self._parts(what) for socket in part._sockets(what)]
+    def _members(self, what: str) -> list[tuple[NamespaceActor, list[Member]]]:
+        return [each for part in self._parts(what) for each in part._members(what)]

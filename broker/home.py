@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Protocol
 
 from actors import Supervisor
 
@@ -12,7 +14,9 @@ from .handlers import Handlers
 from .messages import Member
 from .namespace_actor import NamespaceActor
 from .options import Options
+from .resting import RestingActor
 from .room import Room, RoomTypes
+from .room_events import RoomEvents
 from .room_ref import RoomRef
 from .target import Everybody, Target, checked_room
 
@@ -39,37 +43,92 @@ class Rooms(Mapping[str, frozenset[str]]):
         return f"Rooms({dict(self)!r})"
 
 
+class Keeper(Protocol):
+    """Who lets a namespace rest that nobody needs."""
+
+    def present(self, name: str) -> NamespaceActor | None:
+        """Return the actor of the namespace that bears this name now, if it lives."""
+
+    def wake(self, home: Home) -> NamespaceActor | None:
+        """Return that actor, begun anew if need be; None: the broker does not run."""
+
+    def rest(self, home: Home) -> None:
+        """Hear that its actor ends."""
+
+
 class Home(Everybody):
     """The namespace of a socket: a target that reaches all its sockets.
 
     `name` begins with a slash. It outlives the lives of its broker; its sockets and rooms do not.
     """
 
+    keeper: Keeper | None = None
+    """Who lets it rest; None: it never does."""
+
     def __init__(
-        self, name: str, options: Options, handlers: Handlers, room_types: RoomTypes
+        self,
+        name: str,
+        options: Options,
+        handlers: Handlers,
+        room_types: RoomTypes,
+        room_events: RoomEvents,
     ) -> None:
         self.name = name
         self.options = options
         self.encoding = Encoding.of(options, name)
         self.handlers = handlers
         self.room_types = room_types
+        self.room_events = room_events
         self.actor: NamespaceActor | None = None
+        self._visitors = 0
 
-    def start(self, supervisor: Supervisor) -> None:
+    def start(self, supervisor: Supervisor) -> NamespaceActor:
         """Begin a life, whose tasks `supervisor` owns."""
-        self.actor = NamespaceActor(self.name, supervisor, self.options, self._room_maker)
-        supervisor.start_soon(self.actor.run, name=f"namespace {self.name}")
+        parts = (self.name, supervisor, self.options, self._room_maker, self.room_events)
+        actor: NamespaceActor
+        if self.keeper is None:
+            actor = NamespaceActor(*parts)
+        else:
+            actor = RestingActor(
+                *parts,
+                is_visited=lambda: self._visitors > 0,
+                on_rest=partial(self.keeper.rest, self),
+            )
+            actor.look_again()  # who it begins for may have gone already
+        self.actor = actor
+        supervisor.start_soon(actor.run, name=f"namespace {self.name}")
+        return actor
+
+    @property
+    def present(self) -> NamespaceActor | None:
+        """The actor there is now."""
+        if self.actor is None and self.keeper is not None:
+            return self.keeper.present(self.name)
+        return self.actor
 
     def running(self, what: str) -> NamespaceActor:
         """Return the actor of this life; raises `BrokerNotRunning`."""
-        if self.actor is None:
+        actor = self.actor
+        if actor is None and self.keeper is not None:
+            actor = self.keeper.wake(self)
+        if actor is None:
             raise BrokerNotRunning(what)
-        return self.actor
+        return actor
+
+    def visit(self) -> None:
+        """Count a client that comes: it is here until all its hooks have run."""
+        self._visitors += 1
+
+    def visited(self) -> None:
+        """Count it no more."""
+        self._visitors -= 1
+        if isinstance(self.actor, RestingActor):
+            self.actor.look_again()
 
     @property
     def rooms(self) -> Rooms:
         """The rooms there are, with the ids of their members; sockets' own ids are not listed."""
-        return Rooms(self.actor)
+        return Rooms(self.present)
 
     def room(self, name: str) -> RoomRef:
         """Return a room by its name, whether it is alive or not.
@@ -80,7 +139,8 @@ class Home(Everybody):
 
     def members_of(self, room: str) -> Iterable[Member]:
         """Return who is in a room now; nobody when the broker does not run."""
-        return () if self.actor is None else self.actor.members(room)
+        actor = self.present
+        return () if actor is None else actor.members(room)
 
     def check_hosted(self, room: str) -> None:
         """Raise LookupError when a room's name fits no `room_type`."""

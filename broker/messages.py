@@ -247,6 +247,11 @@ class FinishRooms(Ask[None]):
     """Let the rooms of users' types end with what they have to do, and bring no other to life."""
 
 
+@attrs.frozen
+class Unvisited:
+    """Nobody may need the namespace any more."""
+
+
 NamespaceMessage: TypeAlias = (
-    PublishWide | PublishBehind | Admit | Remove | OpenRoom | Retire | FinishRooms
+    PublishWide | PublishBehind | Admit | Remove | OpenRoom | Retire | FinishRooms | Unvisited
 )

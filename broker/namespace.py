@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from .errors import BrokerNotRunning
+from .events import Encoding
 from .family import FamilyTarget
 from .handler import F, Handler
 from .handlers import Handlers
@@ -16,10 +17,12 @@ from .namespace_actor import NamespaceActor
 from .options import Options
 from .registry import Registry
 from .room import R, RoomTypes
+from .room_events import RoomEvent, RoomEvents, RoomListener
 from .socket import Socket
 from .target import Everybody, Target
 
 Check: TypeAlias = Callable[[str, Any], Awaitable[bool]]
+L = TypeVar("L", bound=RoomListener)
 
 
 class NamespaceRegistry(Registry):
@@ -31,6 +34,21 @@ class NamespaceRegistry(Registry):
     """
 
     room_types: RoomTypes
+    room_events: RoomEvents
+
+    def on_room(self, event: RoomEvent) -> Callable[[L], L]:
+        """Register a listener to rooms: `@chat.on_room("join")`, `def joined(room, sid)`.
+
+        "create" and "delete" are called with (room), when somebody is in it, and nobody any more;
+        "join" and "leave" with (room, sid). They are called in the room's turn: each is a `def`,
+        and must be quick. An exception in one is logged. Raises TypeError or ValueError.
+        """
+
+        def register(listener: L) -> L:
+            self.room_events.add(event, listener)
+            return listener
+
+        return register
 
     def room_type(self, glob: str) -> Callable[[R], R]:
         """Register a class derived from `Room` for the rooms whose names match a glob.
@@ -94,7 +112,8 @@ class Namespace(Home, NamespaceRegistry):
     @property
     def sockets(self) -> Mapping[str, Socket]:
         """The connected sockets by id, on this node; a live view."""
-        members = {} if self.actor is None else self.actor.sockets
+        actor = self.present
+        members = {} if actor is None else actor.sockets
         return MappingProxyType(cast("dict[str, Socket]", members))
 
 
@@ -113,10 +132,13 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         self.fits = fits
         self.name = fits.pattern if isinstance(fits, re.Pattern) else repr(fits)
         """What it is called in errors; it is no namespace's name."""
+        self.encoding = Encoding.of(options, self.name)
+        """To see whether something can be sent, though there may be no child yet."""
         self.alive = False
         """Whether the broker runs."""
         self.handlers = Handlers()
         self.room_types = RoomTypes()
+        self.room_events = RoomEvents()
         self._children: dict[str, Namespace] = {}
         self._options = options
 
@@ -131,25 +153,29 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
 
     def bear(self, name: str) -> Namespace:
         """Return a new child."""
-        handlers = Handlers(inherited=self.handlers)
-        child = Namespace(name, self._options, handlers, RoomTypes(inherited=self.room_types))
+        child = Namespace(
+            name,
+            self._options,
+            Handlers(inherited=self.handlers),
+            RoomTypes(inherited=self.room_types),
+            RoomEvents(inherited=self.room_events),
+        )
         child.parent = self
-        self._children[name] = child
+        self.adopt(child)
         return child
 
-    def forget(self, name: str) -> None:
+    def adopt(self, child: Namespace) -> None:
+        """Have a child, which is new or has been forgotten."""
+        self._children[child.name] = child
+
+    def forget(self, child: Namespace) -> None:
         """Have a child no more."""
-        del self._children[name]
+        del self._children[child.name]
 
     # As a target: what is chosen, is chosen in each child.
 
     def _target(self) -> Target:
         return FamilyTarget(self)
-
-    @property
-    def event_limit(self) -> int:
-        """The largest event that can be emitted, in bytes."""
-        return self._options.max_outbox_bytes
 
     def living(self, what: str) -> list[Namespace]:
         """Return the children that live now; raises `BrokerNotRunning`."""

@@ -36,10 +36,12 @@ from .messages import (
     Retire,
     RoomMessage,
     Told,
+    Unvisited,
 )
 from .namespace_calls import NamespaceCalls
 from .options import Options
 from .room_actor import RoomActor
+from .room_events import RoomEvents
 from .room_host import Hooks, RoomHost
 
 logger = logging.getLogger("atrio.room")
@@ -51,12 +53,18 @@ class NamespaceActor(NamespaceCalls):
     """Its `sockets`, `rooms` and `closing` are read by anybody, and written by its turns."""
 
     def __init__(
-        self, name: str, supervisor: Supervisor, options: Options, room_maker: RoomMaker
+        self,
+        name: str,
+        supervisor: Supervisor,
+        options: Options,
+        room_maker: RoomMaker,
+        room_events: RoomEvents,
     ) -> None:
         """`room_maker` returns what makes a room of a user's type; None: its name fits none."""
         super().__init__(name, options)
         self._supervisor = supervisor
         self._room_maker = room_maker
+        self._room_events = room_events
 
     def receive(self, message: NamespaceMessage) -> None:
         """Handle one message."""
@@ -84,13 +92,15 @@ class NamespaceActor(NamespaceCalls):
                 for host in self._hosts:
                     host.finish()
                 reply.send(None)
+            case Unvisited():
+                pass  # the actor looks between its turns, if it ever rests
             case _:
                 assert_never(message)
 
     def _open_room(self, name: str, first: Join | Told | Asked) -> None:
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = RoomActor(name, self._retire)
+            room = self.rooms[name] = RoomActor(name, self._retire, self._room_events)
             make = self._room_maker(name)
             if make is not None:
                 room.host = host = RoomHost(room, make, self._retire, self._options, self.name)
@@ -119,8 +129,7 @@ class NamespaceActor(NamespaceCalls):
     def _forget(self, room: RoomActor) -> None:
         if self.rooms.get(room.name) is room:
             del self.rooms[room.name]
-        for member in room.members:  # only a room that failed still has some
-            member.room_actors.pop(room.name, None)
+        room.disband()
         room.mailbox.close()
         room.entrance.mailbox.close()
 

@@ -197,7 +197,8 @@ class NamespaceCalls(Actor[NamespaceMessage]):
             ]
         )
 
-    async def undo(self, entered: Iterable[Entry]) -> None:
+    @staticmethod
+    async def undo(entered: Iterable[Entry]) -> None:
         """Undo joins, where nobody has joined the member again since; cannot be cancelled."""
         leaves = [
             (room, Leave(join.member, undoes=join))

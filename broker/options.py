@@ -261,6 +261,10 @@ class Options(EngineOptions):
     """How long the disconnect hooks of one socket may take, shielded from cancellation; the same
     for the last hooks of a room, and for the answer to an `ask` that is cancelled."""
 
+    cleanup_empty_child_namespaces: bool = attrs.field(default=False, validator=_flag)
+    """Whether a namespace that came to be by a pattern or check ends when nobody needs it. Off, as
+    in Node; to turn it on where clients choose the names, lest there be more and more."""
+
     ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
 

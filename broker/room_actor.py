@@ -31,6 +31,7 @@ from .messages import (
     Publish,
     RoomMessage,
 )
+from .room_events import RoomEvents
 
 
 class RoomActor(Actor[RoomMessage]):
@@ -41,10 +42,13 @@ class RoomActor(Actor[RoomMessage]):
     Only this actor's turns write `members` and `joining`.
     """
 
-    def __init__(self, name: str, retire: Callable[[RoomActor], Awaitable[bool]]) -> None:
-        """`retire` asks whether the room may end, now that it is empty."""
+    def __init__(
+        self, name: str, retire: Callable[[RoomActor], Awaitable[bool]], events: RoomEvents
+    ) -> None:
+        """`retire` asks whether the room may end, now that it is empty; `events`: who listens."""
         super().__init__(name)
         self._retire = retire
+        self._events = events
         self.members: dict[Member, Join] = {}
         self.joining: dict[Member, bool] = {}
         self.host: AsyncActor[HostMessage] | None = None
@@ -96,8 +100,12 @@ class RoomActor(Actor[RoomMessage]):
         is_new = join.member not in self.members
         if is_new and self.host is not None:
             self._entered[join.member] = join
+        if is_new and self._events and not self.members:
+            self._events.tell("create", self.name)
         self.members[join.member] = join
         join.member.room_actors[self.name] = self
+        if is_new and self._events:
+            self._events.tell("join", self.name, join.member.id)
         return is_new
 
     def _let_out(self, member: Member) -> None:
@@ -107,6 +115,13 @@ class RoomActor(Actor[RoomMessage]):
             if self.host is not None:
                 with suppress(ActorGone):  # it lets everybody out by itself when it ends
                     self.host.tell_surely(Left(member, self._entered.pop(member)))
+            if self._events:
+                self._tell_left(member)
+
+    def _tell_left(self, member: Member) -> None:
+        self._events.tell("leave", self.name, member.id)
+        if not self.members:
+            self._events.tell("delete", self.name)
 
     def _begin_join(self, join: Join) -> bool:
         if join.member in self.members:
@@ -156,6 +171,14 @@ class RoomActor(Actor[RoomMessage]):
                 for member in self.joining:
                     if member is not publish.sender:
                         member.keep(publish.encoded, Doubt(via={self}))
+
+    def disband(self) -> None:
+        """Have no members any more: it has failed, or ended without them."""
+        while self.members:
+            member, _ = self.members.popitem()
+            member.room_actors.pop(self.name, None)
+            if self._events:
+                self._tell_left(member)
 
     async def between_turns(self) -> None:
         """End when nobody is here and nothing waits, if the namespace agrees."""

@@ -81,6 +81,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         self._nursery: SocketNursery | None = None
         self._heard: Outgoing | None = None  # none: nobody has ever listened
         self.acks = Acks()
+        namespace.visit()
 
     # What it is.
 

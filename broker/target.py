@@ -167,19 +167,22 @@ class Target(Targets):
 
     # Their sockets.
 
-    def _members(self, actor: NamespaceActor) -> list[Member]:
+    def _members(self, what: str) -> list[tuple[NamespaceActor, list[Member]]]:
+        """Return who is in the target now, and whose they are; raises `BrokerNotRunning`."""
+        actor = self._namespace.running(what)
         # A socket in middleware may be in rooms already, but is not connected.
-        return [
+        members = [
             member
             for member in actor.select(self._reached())
             if member.id in actor.sockets and not member.gone
         ]
+        return [(actor, members)]
 
     async def fetch_sockets(self) -> list[FetchedSocket]:
         """Return the connected sockets of the target, as they are now."""
         await trio.lowlevel.checkpoint()
-        members = self._members(self._namespace.running("fetch_sockets"))
-        return cast("list[FetchedSocket]", members)
+        chosen = self._members("fetch_sockets")
+        return cast("list[FetchedSocket]", [each for _, members in chosen for each in members])
 
     async def sockets_join(self, *rooms: str) -> None:
         """Let all sockets that are in the target now into rooms, one after the other.
@@ -189,23 +192,25 @@ class Target(Targets):
         a room's `on_join` raises is raised here, and stops it. Cancelled, it has let nobody in.
         """
         names = [checked_room(room) for room in _checked(rooms, "sockets_join")]
-        actor = self._namespace.running("sockets_join")
+        chosen = self._members("sockets_join")
         entered: list[Entry] = []
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
-            for member in self._members(actor):
-                with suppress(SocketDisconnected, EventError):
-                    await actor.enter(member, names, entered)
+            for actor, members in chosen:
+                for member in members:
+                    with suppress(SocketDisconnected, EventError):
+                        await actor.enter(member, names, entered)
         except trio.Cancelled:
-            await actor.undo(entered)
+            await NamespaceActor.undo(entered)
             raise
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def sockets_leave(self, *rooms: str) -> None:
         """Let all sockets of the target out of rooms, in one step. Works when cancelled, too."""
         names = [checked_room(room) for room in _checked(rooms, "sockets_leave")]
-        actor = self._namespace.running("sockets_leave")
-        await actor.leave(self._members(actor), names)
+        with trio.CancelScope(shield=True):  # rooms answer within a turn
+            for actor, members in self._members("sockets_leave"):
+                await actor.leave(members, names)
         await trio.lowlevel.checkpoint()
 
     async def disconnect_sockets(self, close: bool = False) -> None:
@@ -213,8 +218,9 @@ class Target(Targets):
 
         Works when cancelled, too. Returns at once, as `disconnect` of a socket.
         """
-        for member in self._members(self._namespace.running("disconnect_sockets")):
-            member.expel(close)
+        for _, members in self._members("disconnect_sockets"):
+            for member in members:
+                member.expel(close)
         await trio.lowlevel.checkpoint()
 
 
