@@ -22,6 +22,7 @@ try:
     from .http_hooks import ResponseHeaders
     from .messages import Delivery
     from .namespace import Namespace
+    from .namespace_handlers import NamespaceHandlers
     from .options import Options
     from .reasons import DisconnectReason
     from .received import ReceivedEvent
@@ -51,6 +52,7 @@ __all__ = [
     "EventError",
     "JoinRefused",
     "Namespace",
+    "NamespaceHandlers",
     "Options",
     "ReceivedEvent",
     "Request",

@@ -59,11 +59,6 @@ class Handlers:
         """Whether anybody sees events before their handlers do, or ever did."""
         return self._screens or (self._inherited is not None and self._inherited.screens)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is registered here itself."""
-        return not any((*self._hooks.values(), *self._events.values(), *self._functions.values()))
-
     def of_event(self, event: str) -> list[Handler]:
         """Return the handlers of a client's event, in order."""
         own = self._events.get(event, [])

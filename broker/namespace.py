@@ -14,6 +14,7 @@ from .handler import F, Handler
 from .handlers import Handlers
 from .home import Home
 from .namespace_actor import NamespaceActor
+from .namespace_handlers import NamespaceHandlers
 from .options import Options
 from .registry import Registry
 from .room import R, RoomTypes
@@ -22,6 +23,7 @@ from .socket import Socket
 from .target import Everybody, Target
 
 Check: TypeAlias = Callable[[str, Any], Awaitable[bool]]
+H = TypeVar("H", bound=NamespaceHandlers)
 L = TypeVar("L", bound=RoomListener)
 
 
@@ -69,6 +71,21 @@ class NamespaceRegistry(Registry):
             return room
 
         return register
+
+    def register(self, handlers: H) -> H:
+        """Register the methods `on_<event>` of a `NamespaceHandlers`, as `on` does.
+
+        Raises TypeError or ValueError for a method that can never be called; none is registered
+        then.
+        """
+        if not isinstance(handlers, NamespaceHandlers):
+            raise TypeError(f"register: expected a NamespaceHandlers, saw {handlers!r}")
+        trial = Handlers()
+        functions = list(handlers.functions())
+        for table in (trial, self.handlers):
+            for event, function in functions:
+                table.add(event, function)
+        return handlers
 
     def use(self, function: F) -> F:
         """Register connect middleware: `async def check(socket)`, in order of registration.

@@ -31,6 +31,7 @@ BROKER = [
     "handler",
     "handlers",
     "registry",
+    "namespace_handlers",
     "events",
     "messages",
     "fanout",
