@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import trio
+from handlers_app import add_handlers
 
 from broker import Broker, ConnectError, Request, ResponseHeaders, Socket
 from broker.engine import Engine, Session
@@ -158,6 +159,12 @@ def make_door(**options: Any) -> Broker:
     return broker
 
 
+def make_handlers(**options: Any) -> Broker:
+    broker = Broker(cors_allowed_origins="*", **options)
+    add_handlers(broker)
+    return broker
+
+
 # That of the outside suites. It is so quick that a test of something else, on a busy machine, may
 # find a ping where it expects an answer; hence the calm apps, with the default heartbeat.
 QUICK = {"ping_interval": 0.3, "ping_timeout": 0.2}
@@ -177,6 +184,7 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "door": partial(make_door, **LENIENT),
     "drained-meeting": partial(make_meeting, **LENIENT),
     "msgpack-meeting": partial(make_meeting, parser="msgpack", **LENIENT),
+    "handlers": partial(make_handlers, **LENIENT),
 }
 
 # The others are closed when they have to end.

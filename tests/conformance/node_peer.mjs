@@ -107,6 +107,66 @@ function addDoor(io) {
   });
 }
 
+function addHandlers(io) {
+  const namespace = io.of("/handlers");
+  const org = io.of(/^\/org-\w+$/);
+  const rooms = [];
+  for (const event of ["create", "join", "leave", "delete"]) {
+    namespace.adapter.on(`${event}-room`, (room) => rooms.push(`${event} ${room}`));
+  }
+  namespace.on("connection", (socket) => {
+    const seen = [];
+    const heard = [];
+    const errors = [];
+    socket.on("error", (error) => errors.push(error.message));
+    socket.use((packet, done) => {
+      seen.push(`use ${packet[0]}`);
+      if (packet[0] === "muted") return done(new Error("muted: be quiet"));
+      if (packet[0] === "change") packet[1] = "after";
+      done();
+    });
+    socket.onAny((event) => seen.push(`any ${event}`));
+    socket.prependAny((event) => seen.push(`first ${event}`));
+    socket.on("order", (text, done) => done([...seen, `on ${text}`]));
+    socket.on("change", (text, done) => done(text));
+    socket.on("errors", (done) => done(errors));
+    const late = (done) => done("on");
+    socket.once("once", (done) => {
+      socket.on("once", late);
+      done("once");
+    });
+    const off = (done) => {
+      socket.off("off", off);
+      socket.on("off", late);
+      done("off");
+    };
+    socket.on("off", off);
+    socket.on("outgoing", (text, done) => {
+      socket.onAnyOutgoing((event, ...args) => heard.push([event, ...args]));
+      namespace.emit("told", text);
+      done();
+    });
+    socket.on("heard", (done) => done(heard));
+    socket.on("rooms", (done) => {
+      rooms.length = 0;
+      socket.join("tea");
+      socket.leave("tea");
+      done(rooms);
+    });
+    socket.on("tell", (room, done) => {
+      org.to(room).emit("staff", "staff");
+      org.emit("all", "all");
+      done();
+    });
+  });
+  org.on("connection", (socket) => {
+    socket.on("join", (room, done) => {
+      socket.join(room);
+      done();
+    });
+  });
+}
+
 function socketIO(http, options, ...handlers) {
   const io = new Server(http, options);
   for (const add of handlers) add(io);
@@ -132,6 +192,7 @@ const APPS = {
       addEchoHandlers,
       addMeetingHandlers,
     ),
+  handlers: (http) => socketIO(http, { ...LENIENT, ...ANYBODY }, addHandlers),
 };
 
 const [app, port = "0"] = process.argv.slice(2);
