@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from actors import MailboxFull
 from broker import Broker, BrokerNotRunning, Delivery, Socket
+from protocol import socketio
 
 
 @asynccontextmanager
@@ -280,3 +281,21 @@ def test_a_target_is_the_union_less_the_exceptions(
             assert await heard(c) == expected
 
     trio.run(check)
+
+
+async def test_a_broadcast_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker()
+    encoded: list[socketio.Packet] = []
+    encode = socketio.encode
+
+    def counted(packet: socketio.Packet) -> socketio.Encoded:
+        if packet.type is socketio.PacketType.EVENT:
+            encoded.append(packet)
+        return encode(packet)
+
+    async with broker.test_client() as one, broker.test_client() as two:
+        monkeypatch.setattr(socketio, "encode", counted)
+        await broker.emit("e", {"a": 1})
+        for client in (one, two):
+            assert await client.expect("e") == ({"a": 1},)
+    assert len(encoded) == 1
