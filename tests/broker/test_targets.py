@@ -283,18 +283,19 @@ def test_a_target_is_the_union_less_the_exceptions(
     trio.run(check)
 
 
-async def test_a_broadcast_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker = Broker()
+async def test_a_broadcast_is_encoded_once() -> None:
     encoded: list[socketio.Packet] = []
-    encode = socketio.encode
 
-    def counted(packet: socketio.Packet) -> socketio.Encoded:
-        if packet.type is socketio.PacketType.EVENT:
-            encoded.append(packet)
-        return encode(packet)
+    class Counting:
+        decoder = socketio.JSON.decoder
 
+        def encode(self, packet: socketio.Packet) -> socketio.Encoded:
+            if packet.type is socketio.PacketType.EVENT:
+                encoded.append(packet)
+            return socketio.JSON.encode(packet)
+
+    broker = Broker(parser=Counting())
     async with broker.test_client() as one, broker.test_client() as two:
-        monkeypatch.setattr(socketio, "encode", counted)
         await broker.emit("e", {"a": 1})
         for client in (one, two):
             assert await client.expect("e") == ({"a": 1},)
