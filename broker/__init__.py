@@ -32,6 +32,7 @@ try:
     from .server import Address
     from .socket import Socket
     from .statistics import SocketStatistics
+    from .survey import Answers
 except ImportError as error:
     if (error.name or "").partition(".")[0] not in ("actors", "protocol"):
         raise
@@ -43,6 +44,7 @@ except ImportError as error:
 __all__ = [
     "NO_ACK",
     "Address",
+    "Answers",
     "Broker",
     "BrokerNotRunning",
     "ConnectError",

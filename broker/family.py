@@ -12,6 +12,7 @@ from actors import MailboxFull
 
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
+from .survey import Answers
 from .target import Publisher, Target
 
 
@@ -36,7 +37,13 @@ class FamilyTarget(Target):
     def _parts(self, what: str) -> list[Target]:
         family = cast("Family", self._namespace)
         return [
-            Target(namespace, self._audience, self._volatile, compress=self._compress)
+            Target(
+                namespace,
+                self._audience,
+                self._volatile,
+                compress=self._compress,
+                timeout=self._timeout,
+            )
             for namespace in family.living(what)
         ]
 
@@ -56,6 +63,27 @@ class FamilyTarget(Target):
                 dropped += delivery.dropped
         await trio.lowlevel.cancel_shielded_checkpoint()
         return Delivery(recipients, dropped)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Answers:
+        """Send an event that asks for an ack; returns what everybody who gets it has answered.
+
+        As `Target.emit_with_ack`. Cancelled, it may have reached some children.
+        """
+        parts = self._parts("emit_with_ack")
+        self._check(event, args)
+        await trio.lowlevel.checkpoint()
+        answers: list[Answers] = []
+
+        async def ask(part: Target) -> None:
+            answers.append(await part.emit_with_ack(event, *args))
+
+        async with trio.open_nursery() as nursery:
+            for part in parts:
+                nursery.start_soon(ask, part)
+        return Answers(
+            {sid: value for each in answers for sid, value in each.values.items()},
+            frozenset().union(*(each.missing for each in answers)),
+        )
 
     def emit_nowait(self, event: str, *args: Any) -> None:
         """Send an event without waiting until it is in the outboxes.

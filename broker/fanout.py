@@ -7,10 +7,11 @@ writing, is cut into slices elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .encoded import Batch, Encoded
 from .messages import Delivery, Member
+from .survey import Survey
 
 
 def fan_out(
@@ -19,10 +20,11 @@ def fan_out(
     *,
     sender: Member | None = None,
     volatile: bool = False,
+    survey: Survey | None = None,
 ) -> Delivery:
-    """Push `encoded` to all `members` but the sender."""
-    if volatile:
-        return _fan_out_volatile(encoded, members, sender)
+    """Push `encoded` to all `members` but the sender; ask them for an ack if it is a `survey`."""
+    if volatile or survey is not None:
+        return _fan_out_with_care(encoded, members, sender, volatile, survey)
     recipients = dropped = 0
     if sender is None:
         for member in members:
@@ -50,18 +52,40 @@ def fan_out_together(events: Sequence[Encoded], members: Iterable[Member]) -> li
     return [Delivery(delivery.recipients - missed, missed) for missed in batch.missed]
 
 
-def _fan_out_volatile(
-    encoded: Encoded, members: Iterable[Member], sender: Member | None
+def _fan_out_with_care(
+    encoded: Encoded,
+    members: Iterable[Member],
+    sender: Member | None,
+    volatile: bool,
+    survey: Survey | None,
 ) -> Delivery:
     recipients = dropped = 0
     for member in members:
         if member is sender or member.gone:
             continue
-        if not member.writable:
-            member.missed()
-            dropped += 1
-        elif member.push(encoded):
+        if put(encoded, member, member.push, volatile=volatile, survey=survey):
             recipients += 1
         else:
             dropped += 1
     return Delivery(recipients, dropped)
+
+
+def put(
+    encoded: Encoded,
+    member: Member,
+    push: Callable[[Encoded], bool],
+    *,
+    volatile: bool,
+    survey: Survey | None,
+) -> bool:
+    """Have one who is there get an event by `push`, and ask it; return whether it gets it."""
+    if volatile and not member.writable:
+        member.missed()
+        got = False
+    else:
+        if survey is not None:  # before the push, which may be the end of the member
+            survey.expect(member)
+        got = push(encoded)
+    if survey is not None and not got:
+        survey.miss(member)
+    return got

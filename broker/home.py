@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import count
 from typing import Protocol
 
 from actors import Supervisor
@@ -81,6 +82,7 @@ class Home(Everybody):
         self.room_events = room_events
         self.actor: NamespaceActor | None = None
         self._visitors = 0
+        self._ack_ids = count()  # as in Node one count for all: many are asked with the same bytes
 
     def start(self, supervisor: Supervisor) -> NamespaceActor:
         """Begin a life, whose tasks `supervisor` owns."""
@@ -124,6 +126,15 @@ class Home(Everybody):
         self._visitors -= 1
         if isinstance(self.actor, RestingActor):
             self.actor.look_again()
+
+    @property
+    def ack_timeout(self) -> float:
+        """How long acks are waited for, in seconds, when nothing else was said."""
+        return self.options.ack_timeout
+
+    def next_ack_id(self) -> int:
+        """Return an id that no event of this namespace has had."""
+        return next(self._ack_ids)
 
     @property
     def rooms(self) -> Rooms:

@@ -11,7 +11,9 @@ import attrs
 
 from actors import Actor, Ask, AsyncActor, Reply
 
+from .acks import Acks
 from .encoded import Encoded
+from .survey import Survey
 
 
 @attrs.frozen
@@ -35,6 +37,7 @@ class Member(Protocol):
     """Whether it has ended, and so enters no room any more."""
     room_actors: dict[str, Actor[RoomMessage]]
     """The rooms it is in; each room writes its own entry, in step with its members."""
+    acks: Acks
 
     def push(self, encoded: Encoded) -> bool:
         """Put an event into its outbox; False when it cannot be."""
@@ -63,6 +66,10 @@ class Member(Protocol):
     @property
     def writable(self) -> bool:
         """Whether what is pushed now would be written at once."""
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """Whether something is kept back for it by an `on_join` that waits for the caller."""
 
     def admitted(self) -> None:
         """Be connected: the first packet goes out, then what was pushed before."""
@@ -104,11 +111,12 @@ class Doubt:
 
 @attrs.frozen
 class Publish(Ask[Delivery]):
-    """Put this event into the outbox of every member but the sender."""
+    """Put this event into the outbox of every member but the sender; ask them if it `asks`."""
 
     encoded: Encoded
     sender: Member | None = None
     volatile: bool = False
+    asks: Survey | None = None
 
 
 @attrs.frozen(eq=False)
@@ -194,11 +202,15 @@ HostMessage: TypeAlias = Join | Left | Told | Asked
 
 @attrs.frozen
 class PublishWide(Ask[Delivery]):
-    """Put this event into the outbox of everybody in the audience, of all rooms at once."""
+    """Put this event into the outbox of everybody in the audience, of all rooms at once.
+
+    Ask them for an ack if it `asks`; but not those about whom a running `on_join` decides.
+    """
 
     audience: Audience
     encoded: Encoded
     volatile: bool = False
+    asks: Survey | None = None
 
 
 @attrs.frozen

@@ -204,5 +204,14 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         """Raise TypeError: there is an actor in each child, and none here."""
         raise TypeError(f"{what} is for one namespace: use it on each of {self!r}.children")
 
+    @property
+    def ack_timeout(self) -> float:
+        """How long acks are waited for, in seconds, when nothing else was said."""
+        return self._options.ack_timeout
+
+    def next_ack_id(self) -> int:
+        """Raise TypeError: each child has its own."""
+        raise TypeError(f"ids of acks are those of one namespace: see {self!r}.children")
+
     def __repr__(self) -> str:
         return f"<DynamicNamespace {self.fits!r}>"

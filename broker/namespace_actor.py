@@ -16,7 +16,6 @@ from typing import Any, assert_never
 
 from actors import Actor, ActorGone, Restart, Supervisor
 
-from .encoded import Encoded
 from .errors import BrokerNotRunning
 from .fanout import fan_out
 from .messages import (
@@ -69,11 +68,11 @@ class NamespaceActor(NamespaceCalls):
     def receive(self, message: NamespaceMessage) -> None:
         """Handle one message."""
         match message:
-            case PublishWide(audience=audience, encoded=encoded, volatile=volatile, reply=reply):
-                reply.send(self._publish(audience, encoded, volatile))
+            case PublishWide(reply=reply):
+                reply.send(self._publish(message))
             case PublishBehind(name=name, publish=publish):
                 self._arrive(name)
-                self._publish(publish.audience, publish.encoded, publish.volatile)
+                self._publish(publish)
             case Admit(member=member, reply=reply):
                 if not member.gone:
                     self.sockets[member.id] = member
@@ -138,12 +137,13 @@ class NamespaceActor(NamespaceCalls):
 
     # Who gets what.
 
-    def _publish(self, audience: Audience, encoded: Encoded, volatile: bool) -> Delivery:
+    def _publish(self, publish: PublishWide) -> Delivery:
+        audience, encoded, volatile = publish.audience, publish.encoded, publish.volatile
         selected = self.select(audience)
         doubts = self._doubts(audience, selected)
         for member in doubts:
             selected.pop(member, None)
-        delivery = fan_out(encoded, selected, volatile=volatile)
+        delivery = fan_out(encoded, selected, volatile=volatile, survey=publish.asks)
         sure = sum(doubt.sure for doubt in doubts.values())
         if volatile:  # it is not for those who cannot have it at once
             for member, doubt in doubts.items():

@@ -20,6 +20,7 @@ from actors.async_actor import circle_with, current_actor, handling_actor, waiti
 
 from .encoded import Encoded
 from .errors import BrokerNotRunning, JoinRefused, SocketDisconnected
+from .fanout import put
 from .messages import (
     Asked,
     Audience,
@@ -39,6 +40,7 @@ from .messages import (
 from .options import Options
 from .room_actor import RoomActor
 from .room_host import RoomHost
+from .survey import Survey
 
 logger = logging.getLogger("atrio.room")
 
@@ -60,24 +62,34 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         self._on_way: Counter[str] = Counter()  # rooms for which something waits in the mailbox
 
     async def publish(
-        self, audience: Audience, encoded: Encoded, *, volatile: bool = False
+        self,
+        audience: Audience,
+        encoded: Encoded,
+        *,
+        volatile: bool = False,
+        asks: Survey | None = None,
     ) -> Delivery:
-        """Put an event into the outboxes of its audience; returns when it is in all of them."""
+        """Put an event into the outboxes of its audience; returns when it is in all of them.
+
+        `asks`: what expects their acks. When the broker has ended, nobody gets it.
+        """
         if (member := self._one_socket(audience)) is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
-            delivery = _send(encoded, member, audience.sender, volatile=volatile)
+            delivery = _send(encoded, member, audience.sender, volatile=volatile, asks=asks)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return delivery
         try:
             if (room := self._one_room(audience)) is not None:
-                delivery = await room.ask(Publish(encoded, audience.sender, volatile))
+                delivery = await room.ask(Publish(encoded, audience.sender, volatile, asks))
             else:
-                delivery = await self.ask(PublishWide(audience, encoded, volatile))
+                delivery = await self.ask(PublishWide(audience, encoded, volatile, asks))
         except ActorGone:
             return Delivery(0)
         host = handling_actor()
         if isinstance(host, RoomHost) and host.joiner is not None:
             host.joiner.note_emitted(host.room, encoded)
+        if host is not None and asks is not None:
+            asks.miss_those_who_wait_for_caller()
         return delivery
 
     def publish_nowait(
@@ -285,14 +297,20 @@ def _one_name(audience: Audience) -> str | None:
     return name
 
 
-def _send(encoded: Encoded, member: Member, sender: Member | None, *, volatile: bool) -> Delivery:
+def _send(
+    encoded: Encoded,
+    member: Member,
+    sender: Member | None,
+    *,
+    volatile: bool,
+    asks: Survey | None = None,
+) -> Delivery:
     """Send an event to one socket alone: nobody else can see another order."""
     if member is sender or member.gone:
         return Delivery(0)
-    if volatile and not member.writable:
-        member.missed()
-        return Delivery(0, 1)
-    return Delivery(1) if member.send(encoded) else Delivery(0, int(not member.gone))
+    if put(encoded, member, member.send, volatile=volatile, survey=asks):
+        return Delivery(1)
+    return Delivery(0, int(not member.gone))
 
 
 def _no_host(name: str) -> LookupError:

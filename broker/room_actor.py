@@ -152,11 +152,14 @@ class RoomActor(Actor[RoomMessage]):
                 while together < len(lane) and _is_plain(lane[together]):
                     together += 1
             if together == 1:
-                first.reply.send(
-                    fan_out(
-                        first.encoded, self.members, sender=first.sender, volatile=first.volatile
-                    )
+                delivery = fan_out(
+                    first.encoded,
+                    self.members,
+                    sender=first.sender,
+                    volatile=first.volatile,
+                    survey=first.asks,
                 )
+                first.reply.send(delivery)
             else:
                 events = [each.encoded for each in lane[:together]]
                 deliveries = fan_out_together(events, self.members)
@@ -165,7 +168,11 @@ class RoomActor(Actor[RoomMessage]):
             lane = lane[together:]
 
     def _keep(self, lane: list[Publish]) -> None:
-        """Keep events for those whose `on_join` runs; volatile ones are not for them."""
+        """Keep events for those whose `on_join` runs; volatile ones are not for them.
+
+        One that asks comes to them as any other does, but nobody waits for their acks: they are no
+        members yet, and it may be their own `on_join` that asks the members.
+        """
         for publish in lane:
             if not publish.volatile:
                 for member in self.joining:

@@ -96,6 +96,11 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         """Whether what is emitted now would be written at once, as far as is known."""
         return self._session.outbox.writable and not self._gate.keeps
 
+    @property
+    def waits_for_caller(self) -> bool:
+        """Whether something is kept back for it by an `on_join` that waits for the caller."""
+        return any(circle_with(room.host) is not None for room in self._gate.waits_for)
+
     def statistics(self) -> SocketStatistics:
         """Return what waits for it, and what of it waits; cheap enough for every event.
 
@@ -156,9 +161,9 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         since an inbox of it is full: the ack could not come. `SocketDisconnected` when it goes.
         """
         self._check_answerable()
-        id_ = self.acks.next_id()
+        id_ = self.namespace.next_ack_id()
         encoded = self._encoded(event, args, id_)
-        limit = self.namespace.options.ack_timeout if timeout is None else timeout
+        limit = self.namespace.ack_timeout if timeout is None else timeout
         with trio.move_on_after(limit):
             await self._room_for(encoded)
             self._check_answerable()
@@ -189,9 +194,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
 
     def _is_awaited(self) -> bool:
         """Whether what is kept back waits for who calls, and so he must not wait for it."""
-        if not self.connected:
-            return True  # it waits for the middleware
-        return any(circle_with(room.host) is not None for room in self._gate.waits_for)
+        return not self.connected or self.waits_for_caller  # or else it waits for the middleware
 
     def send(self, encoded: Encoded) -> bool:
         """Push what is for this client alone: what its `on_join` sends passes what is kept."""
@@ -263,11 +266,18 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
     @property
     def volatile(self) -> Target:
         """As in Node: alone, this socket if it can be written to at once; with rooms, others."""
-        return Target(self.namespace, Audience(sender=self), volatile=True, own=self)
+        return self._itself().volatile
 
     def compress(self, compress: bool) -> Target:
         """As in Node: alone, this socket; with rooms, others."""
-        return Target(self.namespace, Audience(sender=self), own=self).compress(compress)
+        return self._itself().compress(compress)
+
+    def timeout(self, seconds: float) -> Target:
+        """As in Node: alone, this socket; with rooms, others. A target's answers are `Answers`."""
+        return self._itself().timeout(seconds)
+
+    def _itself(self) -> Target:
+        return Target(self.namespace, Audience(sender=self), own=self)
 
     # Its end.
 

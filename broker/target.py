@@ -7,18 +7,20 @@ a target has, they have.
 from __future__ import annotations
 
 import abc
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Protocol, cast
 
 import attrs
 import trio
 
+from .encoded import Encoded
 from .errors import EventError, SocketDisconnected
 from .events import Encoding
 from .handshake import Handshake
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
 from .namespace_calls import Entry
+from .survey import Answers, Survey
 
 
 class FetchedSocket(Protocol):
@@ -53,6 +55,13 @@ class Publisher(Protocol):
 
     def running(self, what: str) -> NamespaceActor:
         """Return the actor of this life; raises `BrokerNotRunning`, which says `what` needs it."""
+
+    @property
+    def ack_timeout(self) -> float:
+        """How long acks are waited for, in seconds, when nothing else was said."""
+
+    def next_ack_id(self) -> int:
+        """Return an id that no event of this namespace has had."""
 
 
 class Targets(abc.ABC):
@@ -97,6 +106,17 @@ class Targets(abc.ABC):
             raise TypeError(f"expected a bool, saw {compress!r}")
         return self._target().compressing(compress)
 
+    def timeout(self, seconds: float) -> Target:
+        """Give `emit_with_ack` a deadline; without one it is that of the option `ack_timeout`.
+
+        Raises TypeError or ValueError for what is no time to wait; `math.inf` is one.
+        """
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"timeout(): expected seconds, saw {seconds!r}")
+        if not seconds >= 0:
+            raise ValueError(f"timeout(): expected at least 0 seconds, saw {seconds!r}")
+        return self._target().answered_within(seconds)
+
 
 @attrs.frozen
 class Target(Targets):
@@ -108,6 +128,7 @@ class Target(Targets):
     _own: Member | None = None
     """The socket whose `volatile` this is: with no rooms chosen, the event goes to it alone."""
     _compress: bool = True
+    _timeout: float | None = None
 
     def _target(self) -> Target:
         return self
@@ -137,8 +158,12 @@ class Target(Targets):
         """Return this target, its events worth compressing or not."""
         return attrs.evolve(self, compress=compress)
 
+    def answered_within(self, seconds: float) -> Target:
+        """Return this target, whose answers are waited for so long."""
+        return attrs.evolve(self, timeout=seconds)
+
     def _with(self, audience: Audience) -> Target:
-        return Target(self._namespace, audience, self._volatile, compress=self._compress)
+        return attrs.evolve(self, audience=audience, own=None)
 
     # Events.
 
@@ -150,7 +175,7 @@ class Target(Targets):
         anything is sent, and `BrokerNotRunning`. An empty or absent room is no error.
         """
         actor = self._namespace.running("emit")
-        encoded = self._namespace.encoding.event(event, args, compress=self._compress)
+        encoded = self._encoded(event, args)
         return await actor.publish(self._reached(), encoded, volatile=self._volatile)
 
     def emit_nowait(self, event: str, *args: Any) -> None:
@@ -159,8 +184,34 @@ class Target(Targets):
         Ordered with what goes to the same target only. Raises `MailboxFull`, and as `emit`.
         """
         actor = self._namespace.running("emit_nowait")
-        encoded = self._namespace.encoding.event(event, args, compress=self._compress)
+        encoded = self._encoded(event, args)
         actor.publish_nowait(self._reached(), encoded, volatile=self._volatile)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Answers:
+        """Send an event that asks for an ack; returns what everybody who gets it has answered.
+
+        It waits until all have answered or gone, or for `timeout` (else the option `ack_timeout`),
+        counted from the call. That is no error: who has not answered then is `missing`. At once
+        missing is who goes, who cannot get a volatile event, and who cannot answer before the
+        caller goes on, as its join waits for him.
+
+        Asked are those who are in the target when the event has its turn, in which it is sent as by
+        `emit`; nobody is no error. Who is about to join, with an `on_join` that runs, gets the
+        event when it is let in, and is not waited for. Cancelled before its turn, the event is not
+        sent; later, its answers are no longer expected. Raises as `emit`.
+        """
+        actor = self._namespace.running("emit_with_ack")
+        limit = self._namespace.ack_timeout if self._timeout is None else self._timeout
+        deadline = trio.current_time() + limit
+        survey = Survey(self._namespace.next_ack_id())
+        encoded = self._encoded(event, args, survey.id)
+        with closing(survey):
+            await actor.publish(self._reached(), encoded, volatile=self._volatile, asks=survey)
+            await survey.answered(deadline)
+        return survey.answers
+
+    def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
+        return self._namespace.encoding.event(event, args, id_, compress=self._compress)
 
     def _reached(self) -> Audience:
         return self._audience if self._own is None else Audience(frozenset({self._own.id}))
@@ -234,6 +285,10 @@ class Everybody(Targets):
     def emit_nowait(self, event: str, *args: Any) -> None:
         """Send an event to all sockets; as `Target.emit_nowait`."""
         self._target().emit_nowait(event, *args)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Answers:
+        """Send an event to all of them and return what they answer; as `Target.emit_with_ack`."""
+        return await self._target().emit_with_ack(event, *args)
 
     async def fetch_sockets(self) -> list[FetchedSocket]:
         """Return all connected sockets."""

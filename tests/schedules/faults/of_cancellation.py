@@ -122,9 +122,10 @@ def cancelled_acks_stay_pending() -> Iterator[None]:
 
     @contextmanager
     def awaited(self: Acks, id_: int) -> Iterator[Reply[list[Any]]]:
-        reply = self._waiting[id_] = Reply()
+        reply: Reply[list[Any]] = Reply()
+        self.expect(id_, reply)
         yield reply
-        del self._waiting[id_]
+        self.forget(id_)
 
     with replaced(Acks, "awaited", awaited):
         yield
