@@ -68,6 +68,10 @@ class Gate:
             yield from each.doubt.via
             yield from each.doubt.unless
 
+    def has(self, encoded: Encoded) -> bool:
+        """Whether this event is kept back."""
+        return any(each.encoded is encoded for each in self._kept)
+
     def open(self, way: Way) -> None:
         """Let through what is kept and not in doubt, and what comes from now on."""
         self._way = way

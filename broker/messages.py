@@ -67,9 +67,8 @@ class Member(Protocol):
     def writable(self) -> bool:
         """Whether what is pushed now would be written at once."""
 
-    @property
-    def waits_for_caller(self) -> bool:
-        """Whether something is kept back for it by an `on_join` that waits for the caller."""
+    def gets_behind_caller(self, encoded: Encoded) -> bool:
+        """Whether this event is kept back for it by an `on_join` that waits for the caller."""
 
     def admitted(self) -> None:
         """Be connected: the first packet goes out, then what was pushed before."""

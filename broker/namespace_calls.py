@@ -88,8 +88,6 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         host = handling_actor()
         if isinstance(host, RoomHost) and host.joiner is not None:
             host.joiner.note_emitted(host.room, encoded)
-        if host is not None and asks is not None:
-            asks.miss_those_who_wait_for_caller()
         return delivery
 
     def publish_nowait(

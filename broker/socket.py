@@ -52,7 +52,8 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
     `on` registers a handler for it alone, which is called without it; `disconnecting` and
     `disconnect` are called with (reason).
 
-    As a target (`to`, `except_`, `broadcast` …) it means the others: itself excluded.
+    As a target (`to`, `except_`, `broadcast` …) it means the others: itself excluded. A flag
+    alone (`volatile`, `compress`, `timeout`) means this socket, as in Node; with rooms, others.
     """
 
     def __init__(
@@ -95,11 +96,6 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
     def writable(self) -> bool:
         """Whether what is emitted now would be written at once, as far as is known."""
         return self._session.outbox.writable and not self._gate.keeps
-
-    @property
-    def waits_for_caller(self) -> bool:
-        """Whether something is kept back for it by an `on_join` that waits for the caller."""
-        return any(circle_with(room.host) is not None for room in self._gate.waits_for)
 
     def statistics(self) -> SocketStatistics:
         """Return what waits for it, and what of it waits; cheap enough for every event.
@@ -194,7 +190,9 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
 
     def _is_awaited(self) -> bool:
         """Whether what is kept back waits for who calls, and so he must not wait for it."""
-        return not self.connected or self.waits_for_caller  # or else it waits for the middleware
+        if not self.connected:
+            return True  # it waits for the middleware
+        return any(circle_with(room.host) is not None for room in self._gate.waits_for)
 
     def send(self, encoded: Encoded) -> bool:
         """Push what is for this client alone: what its `on_join` sends passes what is kept."""
@@ -263,20 +261,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         """Everybody in the namespace but this socket."""
         return self._target()
 
-    @property
-    def volatile(self) -> Target:
-        """As in Node: alone, this socket if it can be written to at once; with rooms, others."""
-        return self._itself().volatile
-
-    def compress(self, compress: bool) -> Target:
-        """As in Node: alone, this socket; with rooms, others."""
-        return self._itself().compress(compress)
-
-    def timeout(self, seconds: float) -> Target:
-        """As in Node: alone, this socket; with rooms, others. A target's answers are `Answers`."""
-        return self._itself().timeout(seconds)
-
-    def _itself(self) -> Target:
+    def _flagged(self) -> Target:
         return Target(self.namespace, Audience(sender=self), own=self)
 
     # Its end.
@@ -350,6 +335,10 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         """Hear how a join has ended: called in the room's turn."""
         self._gate.resolve(room, entered=entered)
         self.push = self._gate.push
+
+    def gets_behind_caller(self, encoded: Encoded) -> bool:
+        """Whether this event is kept back for it by an `on_join` that waits for the caller."""
+        return self._gate.has(encoded) and self._is_awaited()
 
     def note_emitted(self, room: Hosted, encoded: Encoded) -> None:
         """Note that the `on_join` of this room for it has emitted this event."""

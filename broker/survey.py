@@ -13,7 +13,10 @@ from typing import Any, Protocol
 import attrs
 import trio
 
+from actors.async_actor import handling_actor
+
 from .acks import Acks, value_of
+from .encoded import Encoded
 
 
 @attrs.frozen
@@ -39,9 +42,8 @@ class Respondent(Protocol):
     id: str
     acks: Acks
 
-    @property
-    def waits_for_caller(self) -> bool:
-        """Whether something is kept back for it by an `on_join` that waits for the caller."""
+    def gets_behind_caller(self, encoded: Encoded) -> bool:
+        """Whether this event is kept back for it by an `on_join` that waits for the caller."""
 
 
 class Survey:
@@ -79,11 +81,12 @@ class Survey:
             with trio.move_on_at(deadline):
                 await self._complete.wait()
 
-    def miss_those_who_wait_for_caller(self) -> None:
-        """Expect no answer of those whose answer cannot come before the caller goes on."""
-        for respondent in list(self._asked.values()):
-            if respondent.waits_for_caller:
-                self.miss(respondent)
+    def miss_those_behind_caller(self, encoded: Encoded) -> None:
+        """Expect no answer of those who get the event only when the caller has gone on."""
+        if handling_actor() is not None:
+            for respondent in list(self._asked.values()):
+                if respondent.gets_behind_caller(encoded):
+                    self.miss(respondent)
 
     def close(self) -> None:
         """Expect nothing more: who has not answered is missing."""

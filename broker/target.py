@@ -71,6 +71,10 @@ class Targets(abc.ABC):
     def _target(self) -> Target:
         """Return where the choice begins."""
 
+    def _flagged(self) -> Target:
+        """Return where it begins with a flag: of a socket at the socket itself, as in Node."""
+        return self._target()
+
     def to(self, *rooms: str) -> Target:
         """Choose rooms, or sockets by their ids: the union of all calls, each socket once.
 
@@ -95,7 +99,7 @@ class Targets(abc.ABC):
     @property
     def volatile(self) -> Target:
         """Those who can be written to at once: who cannot misses the event, and is counted."""
-        return self._target().if_writable()
+        return self._flagged().if_writable()
 
     def compress(self, compress: bool) -> Target:
         """Say whether the event is worth compressing; if not, it alone is no reason to do so.
@@ -104,7 +108,7 @@ class Targets(abc.ABC):
         """
         if not isinstance(compress, bool):
             raise TypeError(f"expected a bool, saw {compress!r}")
-        return self._target().compressing(compress)
+        return self._flagged().compressing(compress)
 
     def timeout(self, seconds: float) -> Target:
         """Give `emit_with_ack` a deadline; without one it is that of the option `ack_timeout`.
@@ -115,7 +119,7 @@ class Targets(abc.ABC):
             raise TypeError(f"timeout(): expected seconds, saw {seconds!r}")
         if not seconds >= 0:
             raise ValueError(f"timeout(): expected at least 0 seconds, saw {seconds!r}")
-        return self._target().answered_within(seconds)
+        return self._flagged().answered_within(seconds)
 
 
 @attrs.frozen
@@ -126,7 +130,7 @@ class Target(Targets):
     _audience: Audience = attrs.field(factory=Audience)
     _volatile: bool = False
     _own: Member | None = None
-    """The socket whose `volatile` this is: with no rooms chosen, the event goes to it alone."""
+    """The socket whose flag this is: with no rooms chosen, the event goes to it alone."""
     _compress: bool = True
     _timeout: float | None = None
 
@@ -192,8 +196,8 @@ class Target(Targets):
 
         It waits until all have answered or gone, or for `timeout` (else the option `ack_timeout`),
         counted from the call. That is no error: who has not answered then is `missing`. At once
-        missing is who goes, who cannot get a volatile event, and who cannot answer before the
-        caller goes on, as its join waits for him.
+        missing is who goes, who cannot get a volatile event, and who gets the event only when the
+        caller has gone on, as its `on_join` waits for that.
 
         Asked are those who are in the target when the event has its turn, in which it is sent as by
         `emit`; nobody is no error. Who is about to join, with an `on_join` that runs, gets the
@@ -207,6 +211,7 @@ class Target(Targets):
         encoded = self._encoded(event, args, survey.id)
         with closing(survey):
             await actor.publish(self._reached(), encoded, volatile=self._volatile, asks=survey)
+            survey.miss_those_behind_caller(encoded)
             await survey.answered(deadline)
         return survey.answers
 

@@ -25,6 +25,7 @@ from protocol.socketio import Packet, PacketType
 
 from .acks import value_of
 from .carriers import Carrier, Carriers, is_instant
+from .dispatch import ack_values
 from .errors import ConnectError, SocketDisconnected
 from .options import Options
 from .server import Server
@@ -73,6 +74,7 @@ class TestClient:
         self._events: defaultdict[str, deque[tuple[Any, ...]]] = defaultdict(deque)
         self._watchers: list[Callable[[str, tuple[Any, ...]], None]] = []
         self._answers: dict[int, Reply[list[Any]]] = {}
+        self._answering: dict[str, Callable[..., Any]] = {}
         self._entered: Reply[Packet] = Reply()
         self._errors: list[Exception] = []  # those that fail the test
         self._handled: list[Exception] = []
@@ -89,6 +91,15 @@ class TestClient:
         reply = self._answers[id_] = Reply()
         await self._send(Packet(PacketType.EVENT, self._namespace, [event, *args], id_))
         return value_of(await reply.wait())
+
+    def answer(self, event: str, function: Callable[..., Any]) -> None:
+        """Acknowledge, from now on, the events of this name that ask for it.
+
+        With what `function(*args)` returns, which is not async: None for no values, a tuple for
+        several, `NO_ACK` for no ack. What it raises ends the block, and is raised out of it. Such
+        events are not to be expected any more.
+        """
+        self._answering[event] = function
 
     async def expect(self, event: str) -> tuple[Any, ...]:
         """Return the arguments of the next event of this name; others wait for their own turn.
@@ -167,8 +178,8 @@ class TestClient:
             cause = self._errors.pop(0) if self._errors else None
             raise ConnectError(packet.data["message"], packet.data.get("data")) from cause
 
-    def receive(self, packet: Packet) -> None:
-        """Take a packet of the server's."""
+    def receive(self, packet: Packet) -> Packet | None:
+        """Take a packet of the server's; return the ack for it, if there is one."""
         match packet.type:
             case PacketType.CONNECT:
                 self.id = packet.data["sid"]
@@ -178,13 +189,19 @@ class TestClient:
                 self._entered.send(packet)
             case PacketType.EVENT:
                 event, *args = packet.data
-                self._events[event].append(tuple(args))
                 for watcher in self._watchers:
                     watcher(event, tuple(args))
+                if packet.id is not None and event in self._answering:
+                    values = ack_values(self._answering[event](*args))
+                    if values is not None:
+                        return Packet(PacketType.ACK, self._namespace, values, packet.id)
+                else:
+                    self._events[event].append(tuple(args))
             case PacketType.ACK if packet.id is not None:
                 self._answers[packet.id].send(packet.data)
             case _:
                 self._left()
+        return None
 
     def failed(self, error: Exception, *, handled: bool) -> None:
         """Keep the exception of a handler or hook of this client, to fail the test with it.

@@ -42,8 +42,8 @@ from .session import Session
 class Above(Protocol):
     """The client itself."""
 
-    def receive(self, packet: Packet) -> None:
-        """Take a packet of the server's."""
+    def receive(self, packet: Packet) -> Packet | None:
+        """Take a packet of the server's; return the ack for it, if there is one."""
 
     def failed(self, error: Exception, *, handled: bool) -> None:
         """Hear of an exception that fails the test, unless `handled`: an `error` hook has got it.
@@ -74,6 +74,7 @@ class Line:
         self._stream: trio.abc.Stream | None = None
         self._websocket: trio_websocket.WebSocketConnection | None = None
         self._nursery: trio.Nursery | None = None
+        self._attaching = trio.Lock()  # held between a packet and the last of its attachments
         self._session: Session | None = None
         self._silence = 0.0  # how long the server may send no ping; known from the open packet
         self._deadline = float("inf")
@@ -156,6 +157,14 @@ class Line:
         assert self._websocket is not None
         self._sent += 1
         text, attachments = self._parser.encode(packet)
+        if attachments or self._attaching.locked():
+            async with self._attaching:
+                await self._send_frames(text, attachments)
+        else:
+            await self._send_frames(text, ())
+
+    async def _send_frames(self, text: bytes | None, attachments: Iterable[bytes]) -> None:
+        assert self._websocket is not None
         if text is not None:
             await self._websocket.send_message("4" + text.decode())
         for attachment in attachments:
@@ -191,8 +200,9 @@ class Line:
             case engineio.PacketType.MESSAGE:
                 self._read += 1
                 decoded = self._decoder.add(packet.data)
-                if decoded is not None:
-                    self._above.receive(decoded)
+                answer = None if decoded is None else self._above.receive(decoded)
+                if answer is not None:
+                    await self.send(answer)
             case _:
                 pass
         self.changes.unpark_all()
