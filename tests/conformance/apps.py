@@ -89,6 +89,11 @@ def add_meeting_handlers(broker: Broker) -> None:
     async def ask_me(socket: Socket, *args: object) -> object:
         return await socket.emit_with_ack("question", *args, timeout=5)
 
+    async def ask_room(socket: Socket, room: str, seconds: float, *args: object) -> object:
+        target = socket.namespace.to(room).timeout(seconds)
+        answers = await target.emit_with_ack("question", *args)
+        return {"values": list(answers), "missing": bool(answers.missing)}
+
     async def kick_me(socket: Socket, close: bool) -> None:
         await socket.disconnect(close=close)
 
@@ -104,6 +109,7 @@ def add_meeting_handlers(broker: Broker) -> None:
         namespace.on("tell-all", tell_all)
         namespace.on("tell-except", tell_except)
         namespace.on("ask-me", ask_me)
+        namespace.on("ask-room", ask_room)
         namespace.on("kick-me", kick_me)
         namespace.on("disconnect", gone)
 

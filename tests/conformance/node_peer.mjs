@@ -64,6 +64,12 @@ function addMeetingHandlers(io) {
         const done = args.pop();
         done(await socket.timeout(5000).emitWithAck("question", ...args));
       });
+      socket.on("ask-room", (room, seconds, ...args) => {
+        const done = args.pop();
+        namespace.to(room).timeout(seconds * 1000).emit("question", ...args, (error, values) => {
+          done({ values, missing: error !== null });
+        });
+      });
       socket.on("kick-me", (close) => socket.disconnect(close));
       socket.on("disconnect", (reason) => {
         namespace.to("watchers").emit("gone", socket.handshake.auth.name, reason);

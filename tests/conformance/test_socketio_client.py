@@ -116,6 +116,30 @@ async def test_rooms_reach_whom_they_should(run: Run, mode: str) -> None:
 
 
 @modes
+async def test_a_room_is_asked(run: Run, mode: str) -> None:
+    seen = await run("answers.mjs", mode)
+
+    def ann(question: str) -> dict[str, Any]:
+        return {"name": "ann", "question": question, "bytes": True}
+
+    for turn in (seen["all"], seen["again"]):
+        assert turn["values"] == [ann("all"), "bob", ["cid", 1]]
+        assert not turn["missing"]
+        assert turn["took"] < 10
+    assert (seen["some"]["values"], seen["some"]["missing"]) == ([ann("some")], True)
+    assert 0.5 <= seen["some"]["took"] < 10
+    assert (seen["oneGoes"]["values"], seen["oneGoes"]["missing"]) == ([ann("go")], True)
+    assert (seen["nobody"]["values"], seen["nobody"]["missing"]) == ([], False)
+    assert seen["nobody"]["took"] < 10
+
+
+@pytest.mark.atrio_only
+async def test_nobody_waits_for_who_has_gone(run: Run) -> None:
+    seen = await run("answers.mjs", "websocket")
+    assert seen["oneGoes"]["took"] < 1.9  # of the 2 s that it might take
+
+
+@modes
 async def test_no_message_is_lost_or_out_of_turn(run: Run, mode: str) -> None:
     """In mode upgrade the transport changes under the traffic."""
     seen = await run("upgrade.mjs", mode)
