@@ -200,8 +200,8 @@ class Target(Targets):
         caller has gone on, as its `on_join` waits for that.
 
         Asked are those who are in the target when the event has its turn, in which it is sent as by
-        `emit`; nobody is no error. Who is about to join, with an `on_join` that runs, gets the
-        event when it is let in, and is not waited for. Cancelled before its turn, the event is not
+        `emit`; nobody is no error. About whom an `on_join` decides that still runs, gets the event
+        behind it, or does not, and is not waited for. Cancelled before its turn, the event is not
         sent; later, its answers are no longer expected. Raises as `emit`.
         """
         actor = self._namespace.running("emit_with_ack")

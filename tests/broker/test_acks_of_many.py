@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -360,6 +360,39 @@ async def test_members_decide_about_a_newcomer_who_is_not_asked_but_told() -> No
             await client.expect_nothing()
         assert votes == {"ben": True, "eve": False, "dan": True}
         assert broker.room("r").size == 3
+        assert pending(broker) == 0
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_about_whom_an_on_join_decides_is_not_waited_for(accepts: bool) -> None:
+    broker = Broker()
+    decide = trio.Event()
+
+    @broker.room_type("typed")
+    class Typed(Room):
+        async def on_join(self, socket: Socket) -> None:
+            await decide.wait()
+            if not accepts:
+                raise JoinRefused("no")
+
+    async def join(socket: Socket) -> None:
+        with suppress(JoinRefused):
+            await socket.join("typed")
+
+    async with clients(broker, 2) as here, trio.open_nursery() as nursery:
+        heard: list[str] = []
+        here[0].watch(lambda event, _args: heard.append(event))
+        for client in here:
+            for event in ("in", "out"):
+                client.answer(event, lambda: "yes")
+        nursery.start_soon(join, broker.sockets[here[0].id])
+        await wait_all_tasks_blocked()
+        assert await broker.to("typed").emit_with_ack("in") == NOBODY
+        others = Answers({here[1].id: "yes"})
+        assert await broker.to("r").except_("typed").emit_with_ack("out") == others
+        decide.set()
+        await wait_all_tasks_blocked()
+        assert heard == ["in" if accepts else "out"]
         assert pending(broker) == 0
 
 
