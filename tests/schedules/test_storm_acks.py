@@ -25,6 +25,7 @@ async def test_acks_are_counted_once_and_leave_nothing(sim: Sim) -> None:
         of_acks.the_deadline_leaves_the_tables_as_they_are,
         of_acks.who_goes_is_waited_for_until_the_deadline,
         of_acks.a_cancelled_survey_is_still_expected,
+        of_acks.cancelled_acks_stay_pending,
         of_acks.each_has_a_few_ids_of_its_own,
         of_acks.an_answer_completes_it,
         of_acks.the_time_begins_with_the_waiting,

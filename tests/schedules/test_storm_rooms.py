@@ -67,7 +67,6 @@ def test_a_fault_of_rooms_is_found(fault: Fault) -> None:
         of_cancellation.emit_raises_though_it_happened,
         of_cancellation.emit_to_one_raises_though_it_happened,
         of_cancellation.disconnect_looks_for_cancellation_first,
-        of_cancellation.cancelled_acks_stay_pending,
         of_cancellation.joined_does_not_leave_when_cancelled,
     ],
     ids=lambda fault: fault.__name__,

@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from actors import Reply
 from broker import survey
 from broker.acks import Acks
 from broker.home import Home
@@ -46,6 +47,21 @@ def a_cancelled_survey_is_still_expected() -> Iterator[None]:
         right_close(self)
 
     with replaced(Survey, "answered", answered), replaced(Survey, "close", lambda _survey: None):
+        yield
+
+
+@contextmanager
+def cancelled_acks_stay_pending() -> Iterator[None]:
+    """Forget an ack only when it has come."""
+
+    @contextmanager
+    def awaited(self: Acks, id_: int) -> Iterator[Reply[list[Any]]]:
+        reply: Reply[list[Any]] = Reply()
+        self.expect(id_, reply)
+        yield reply
+        self.forget(id_)
+
+    with replaced(Acks, "awaited", awaited):
         yield
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import trio
 
-from actors import Ask, Reply
-from broker.acks import Acks
+from actors import Ask
 from broker.encoded import Encoded
 from broker.membership import Membership
 from broker.messages import Audience, Delivery, Join, Leave, Member
@@ -113,21 +112,6 @@ def disconnect_looks_for_cancellation_first() -> Iterator[None]:
         await right(self, close)
 
     with replaced(Socket, "disconnect", disconnect):
-        yield
-
-
-@contextmanager
-def cancelled_acks_stay_pending() -> Iterator[None]:
-    """Forget an ack only when it has come."""
-
-    @contextmanager
-    def awaited(self: Acks, id_: int) -> Iterator[Reply[list[Any]]]:
-        reply: Reply[list[Any]] = Reply()
-        self.expect(id_, reply)
-        yield reply
-        self.forget(id_)
-
-    with replaced(Acks, "awaited", awaited):
         yield
 
 
