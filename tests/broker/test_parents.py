@@ -34,6 +34,26 @@ async def test_an_emit_reaches_the_sockets_of_all_children_and_nobody_else() -> 
         assert sorted(org.children) == ["/org-a", "/org-b"]
 
 
+async def test_a_question_is_answered_by_the_sockets_of_all_children() -> None:
+    broker = Broker()
+    org = broker.of(ORG)
+    async with (
+        broker,
+        broker.test_client("/org-a") as one,
+        broker.test_client("/org-a") as silent,
+        broker.test_client("/org-b") as two,
+        broker.test_client() as other,
+    ):
+        one.answer("name", lambda: "one")
+        two.answer("name", lambda: ("t", "wo"))
+        with trio.fail_after(5):
+            answers = await org.timeout(0.01).emit_with_ack("name")
+        assert answers.values == {one.id: "one", two.id: ("t", "wo")}
+        assert answers.missing == {silent.id}
+        await silent.expect("name")
+        await other.expect_nothing()
+
+
 async def test_rooms_exceptions_and_checks() -> None:
     broker = Broker()
     team = broker.of(anybody)

@@ -21,7 +21,7 @@ from .test_cli import serving
 
 COUNT = 1000
 GRACE = 2.0
-_ALLOWANCE = 10.0  # for a busy machine: to run a thousand hooks, and to end a process
+_ALLOWANCE = 20.0  # seconds, for a busy machine: exactness is tested with a virtual clock
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 UPGRADE = (
@@ -111,7 +111,7 @@ async def test_a_process_with_a_thousand_clients_ends_within_its_grace(tmp_path:
 
 async def _end_a_process_with_many(folder: Path) -> None:
     with trio.fail_after(60):
-        async with serving("app:broker", cwd=folder) as command, trio.open_nursery() as nursery:
+        async with serving("app:broker", cwd=folder) as command, trio.open_nursery() as mutes:
             host, _, port = command.url.removeprefix("http://").partition(":")
 
             all_here = trio.Event()
@@ -133,17 +133,19 @@ async def _end_a_process_with_many(folder: Path) -> None:
                                 await read_to_the_end(stream, all_here)
                                 told.append(number)
 
-            for number in range(COUNT):
-                nursery.start_soon(visit, number)
-            await all_here.wait()
-            began = time.monotonic()
-            command.process.send_signal(signal.SIGTERM)
-            assert await command.ended() == 0
-            took = time.monotonic() - began
-            nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as others:
+                for number in range(COUNT):
+                    (others if number % 10 else mutes).start_soon(visit, number)
+                await all_here.wait()
+                began = time.monotonic()
+                command.process.send_signal(signal.SIGTERM)
+                assert await command.ended() == 0
+                took = time.monotonic() - began
+            mutes.cancel_scope.cancel()
     assert GRACE <= took < GRACE + _ALLOWANCE
     assert len(told) > COUNT / 2
     assert command.stdout.endswith(b"all left: server shutting down\n")
+    assert command.stderr.count(b"\n") == 1, command.stderr
     (line,) = command.stderr.splitlines()
     assert line.endswith(
         b"the broker cancels what has not ended within grace=%g s of its closing" % GRACE
