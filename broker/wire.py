@@ -15,6 +15,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from .encoded import Encoded
 from .outbox import Outbox
 
 # What one write may take: far more than a socket takes at once, and still little of a full outbox,
@@ -98,7 +99,9 @@ class Wire:
             return self._control.popleft()
         if self.outbox is None or self.outbox.empty:
             return None
-        events = self.outbox.take(_MOST)
+        return self._chunk(self.outbox.take(_MOST))
+
+    def _chunk(self, events: list[Encoded]) -> _Chunk:
         if len(events) == 1:
             return _Chunk(events[0].wire, events[0].packets)
         return _Chunk(
