@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from protocol import engineio, websocket
+from protocol import deflate, engineio, websocket
 from protocol.parser import Parser
 from protocol.socketio import Packet, PacketType
 
@@ -21,11 +21,19 @@ _SHOWN = 60  # bytes of a packet that a repr shows
 class Encoded:
     """One event or control packet.
 
-    `wire`: its websocket frames; `packets`: how many they are; `compress`: whether a polling answer
-    with it is worth compressing.
+    `wire`: its websocket frames; `packets`: how many they are; `compress`: whether it is worth
+    compressing, in a polling answer or as frames.
     """
 
-    __slots__ = ("_attachments", "_event", "_text", "compress", "packets", "wire")
+    __slots__ = (
+        "_attachments",
+        "_deflated",
+        "_event",
+        "_text",
+        "compress",
+        "packets",
+        "wire",
+    )
 
     _event: list[Any] | None
     kept: ClassVar[bool] = False
@@ -35,6 +43,7 @@ class Encoded:
         """`text`: an Engine.IO packet (None: there are only attachments)."""
         self._text = text
         self._attachments = attachments
+        self._deflated: bytes | None = None
         self.compress = True
         self.packets = (text is not None) + len(attachments)
         frames = [] if text is None else [websocket.text_frame(text)]
@@ -52,6 +61,22 @@ class Encoded:
         binary = map(engineio.binary_in_payload, self._attachments)
         text = () if self._text is None else (self._text,)
         return engineio.SEPARATOR.join((*text, *binary))
+
+    def deflated(self, threshold: int) -> bytes:
+        """Return its frames for who inflates, made once: those of so many bytes are deflated.
+
+        They are never more bytes than `wire`.
+        """
+        if self._deflated is None:
+            self._deflated = self._deflate(threshold)
+        return self._deflated
+
+    def _deflate(self, threshold: int) -> bytes:
+        if not self.compress or len(self.wire) < threshold:
+            return self.wire
+        text = () if self._text is None else (deflate.deflated_text_frame(self._text, threshold),)
+        binary = [deflate.deflated_binary_frame(data, threshold) for data in self._attachments]
+        return b"".join((*text, *binary))
 
     @property
     def parts(self) -> Sequence[Encoded]:
@@ -109,6 +134,7 @@ class Batch(Encoded):
         self.missed = [0] * len(events)
         self.wire = b"".join([event.wire for event in events])
         self.packets = sum(event.packets for event in events)
+        self._deflated = None
         self.compress = True  # `parts` know better
 
     def push_each(self, push: Callable[[Encoded], bool]) -> None:
@@ -124,6 +150,9 @@ class Batch(Encoded):
     def payload(self) -> bytes:
         """The packets as a polling response holds them."""
         return engineio.SEPARATOR.join(event.payload for event in self.events)
+
+    def _deflate(self, threshold: int) -> bytes:
+        return b"".join([event.deflated(threshold) for event in self.events])
 
     @property
     def parts(self) -> Sequence[Encoded]:

@@ -104,6 +104,7 @@ class Endpoint:
             request.head + http.unread(),
             self._options,
             self._hooks.of_websocket(request, initial=new is not None),
+            request.headers.get("sec-websocket-extensions", ""),
         )
         if new is not None:
             await new.run(partial(_carry, new, websocket))

@@ -200,7 +200,16 @@ class EngineOptions:
     )
     """From how many bytes on the answer to a poll is compressed, if the client takes that. None or
     False: never. On, as in Node: who polls often has a slow network, and a poll has all that waits
-    in one piece. Websockets are never compressed."""
+    in one piece."""
+
+    per_message_deflate: int | None = attrs.field(
+        default=None,
+        converter=_threshold,
+        validator=_optional_count,
+    )
+    """From how many bytes on a websocket message is deflated, for clients that offer it; True =
+    1024. None or False: never, and what clients send is not deflated either. Off, as in Node: small
+    events gain nothing, and each large one costs 10 ms of the loop per megabyte."""
 
     max_outbox_bytes: int = attrs.field(default=4_000_000, validator=_count)
     """What may wait for one client. Four times the largest message a client may send."""

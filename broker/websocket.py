@@ -2,8 +2,9 @@
 
 trio-websocket reads from and writes to a `WebSocketTransport`, which is a `trio.abc.Stream`. In
 that place whole data frames are taken out of what it would read and go straight to the session;
-handshake, control frames, fragments and bad frames are its business. The order of the wire holds:
-a message that trio-websocket assembles is handled before the frames behind it are looked at.
+handshake, control frames, fragments and bad frames are its business. It knows of no extension: what
+is deflated is inflated before. The order of the wire holds: a message that trio-websocket assembles
+is handled before the frames behind it are looked at.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import TypeAlias
 import trio
 import trio_websocket
 
+from protocol import deflate
 from protocol.websocket import FrameSplitter, Passed, text_frame
 
 from .options import EngineOptions, TransportName
 from .outbox import Outbox
-from .wire import Wire
+from .wire import DeflatingWire, Wire
 
 logger = logging.getLogger("atrio.session")
 
@@ -51,17 +53,24 @@ class WebSocketTransport(trio.abc.Stream):
         request: bytes,
         options: EngineOptions,
         headers: Iterable[tuple[str, str]] = (),
+        extensions: str = "",
     ) -> None:
         """`request`: the upgrade request's bytes, and those that were read behind it.
 
-        `headers`: what the answer to it holds besides its own.
+        `headers`: what the answer to it holds besides its own; `extensions`: what it offers.
         """
         self._stream = stream
         self._options = options
         head, blank, rest = request.partition(b"\r\n\r\n")
         self._request = head + blank
         self._headers = [(name.encode(), value.encode()) for name, value in headers]
-        self._splitter = FrameSplitter(options.max_http_buffer_size)
+        threshold = options.per_message_deflate
+        agreed = None if threshold is None else deflate.negotiated(extensions)
+        self._threshold = None if agreed is None else threshold
+        if agreed is not None:
+            self._headers.append((b"Sec-WebSocket-Extensions", agreed.encode()))
+        splits = FrameSplitter if agreed is None else deflate.InflatingSplitter
+        self._splitter = splits(options.max_http_buffer_size)
         self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(rest)
         self._opened = trio.Event()
         self._owed = 0  # messages that trio-websocket owes us: nothing overtakes them
@@ -80,7 +89,7 @@ class WebSocketTransport(trio.abc.Stream):
         self._receive = receive
         websocket = None
         async with trio.open_nursery() as nursery:
-            self._wire = Wire(self._stream, nursery, self._broken)
+            self._wire = self._new_wire(nursery)
             try:
                 with self._closing:
                     websocket = await self._handshake(nursery)
@@ -97,6 +106,11 @@ class WebSocketTransport(trio.abc.Stream):
                 self._wire = None
         closed = None if websocket is None else websocket.closed
         return closed is not None and closed.code not in _FAULTS and not self.too_large
+
+    def _new_wire(self, nursery: trio.Nursery) -> Wire:
+        if self._threshold is None:
+            return Wire(self._stream, nursery, self._broken)
+        return DeflatingWire(self._stream, nursery, self._broken, self._threshold)
 
     async def _handshake(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
         request = await trio_websocket.wrap_server_stream(

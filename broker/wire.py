@@ -27,12 +27,16 @@ _CAN_WRITE_RAW = os.name == "posix"  # elsewhere a socket is no file
 
 @attrs.define
 class _Chunk:
-    """Bytes on their way; `left` of them are not written yet."""
+    """Bytes on their way; `left` of them are not written yet.
+
+    `spared`: so many more they are in the outbox, where they are not deflated.
+    """
 
     left: bytes
     packets: int = 0
     done: trio.Event | None = None
     counted: bool = True  # whether they came out of the outbox
+    spared: int = 0
 
 
 class Wire:
@@ -140,7 +144,10 @@ class Wire:
     def _wrote(self, chunk: _Chunk, count: int) -> None:
         chunk.left = chunk.left[count:]
         if chunk.counted and self.outbox is not None:
-            self.outbox.written(count, 0 if chunk.left else chunk.packets)
+            if chunk.left:
+                self.outbox.written(count, 0)
+            else:
+                self.outbox.written(count + chunk.spared, chunk.packets)
         if chunk.done is not None and not chunk.left:
             chunk.done.set()
 
@@ -154,3 +161,23 @@ class Wire:
             if chunk.done is not None:
                 chunk.done.set()
         self._on_broken()
+
+
+class DeflatingWire(Wire):
+    """The same for a client that inflates what has `threshold` bytes or more."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        nursery: trio.Nursery,
+        on_broken: Callable[[], None],
+        threshold: int,
+    ) -> None:
+        super().__init__(stream, nursery, on_broken)
+        self._threshold = threshold
+
+    def _chunk(self, events: list[Encoded]) -> _Chunk:
+        data = b"".join([event.deflated(self._threshold) for event in events])
+        size = sum([len(event.wire) for event in events])
+        packets = sum([event.packets for event in events])
+        return _Chunk(data, packets, spared=size - len(data))

@@ -21,7 +21,7 @@ from .test_cli import serving
 
 COUNT = 1000
 GRACE = 2.0
-_ALLOWANCE = 20.0  # seconds, for a busy machine: exactness is tested with a virtual clock
+_ALLOWANCE = 20.0  # for a busy machine: to run a thousand hooks, and to end a process
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 UPGRADE = (
