@@ -191,6 +191,7 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "drained-meeting": partial(make_meeting, **LENIENT),
     "msgpack-meeting": partial(make_meeting, parser="msgpack", **LENIENT),
     "handlers": partial(make_handlers, **LENIENT),
+    "deflated-meeting": partial(make_meeting, per_message_deflate=True, **LENIENT),
 }
 
 # The others are closed when they have to end.

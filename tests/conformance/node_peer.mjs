@@ -199,6 +199,13 @@ const APPS = {
       addMeetingHandlers,
     ),
   handlers: (http) => socketIO(http, { ...LENIENT, ...ANYBODY }, addHandlers),
+  "deflated-meeting": (http) =>
+    socketIO(
+      http,
+      { ...LENIENT, ...ANYBODY, perMessageDeflate: true },
+      addEchoHandlers,
+      addMeetingHandlers,
+    ),
 };
 
 const [app, port = "0"] = process.argv.slice(2);

@@ -100,7 +100,7 @@ async def test_headers_of_the_outside_suites_change_nothing(endpoint: Endpoint) 
 
 
 async def test_compression_is_offered_in_vain(engine: Endpoint) -> None:
-    """It is off by default in Node too: it costs more memory than it saves traffic."""
+    """It is off by default, in Node too."""
     offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
     async with engine.websocket(offer) as websocket:
         assert "sec-websocket-extensions" not in websocket.headers
