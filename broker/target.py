@@ -104,7 +104,7 @@ class Targets(abc.ABC):
     def compress(self, compress: bool) -> Target:
         """Say whether the event is worth compressing; if not, it alone is no reason to do so.
 
-        It is about clients that poll: see the option `http_compression`. Raises TypeError.
+        See the options `http_compression` and `per_message_deflate`. Raises TypeError.
         """
         if not isinstance(compress, bool):
             raise TypeError(f"expected a bool, saw {compress!r}")
