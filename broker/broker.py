@@ -26,9 +26,10 @@ from .life import Life
 from .multiplexer import Multiplexer
 from .namespace import Check, DynamicNamespace, Namespace, NamespaceRegistry
 from .options import Options
+from .receiver import Receiver
 from .room_ref import RoomRef
 from .server import Server
-from .session import Receiver, Session
+from .session import Session
 from .socket import Socket
 from .statistics import Statistics, count_tasks
 from .target import Everybody, Target

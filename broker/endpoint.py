@@ -24,6 +24,7 @@ from .life import Life
 from .origins import check_origin, cors_headers, preflight_headers
 from .polling import Answer, PollingTransport
 from .reasons import DisconnectReason
+from .receiver import Receiver
 from .refusals import (
     BAD_HANDSHAKE_METHOD,
     BAD_REQUEST,
@@ -32,7 +33,7 @@ from .refusals import (
     UNSUPPORTED_VERSION,
     Refused,
 )
-from .session import Receiver, Session
+from .session import Session
 from .upgrade import Upgrade
 from .websocket import WebSocketTransport
 

@@ -19,7 +19,8 @@ from .http import Peer
 from .http_hooks import H, HttpHooks, sync_hook
 from .life import Life
 from .options import Drain, EngineOptions
-from .session import Receiver, Session
+from .receiver import Receiver
+from .session import Session
 from .static import Static
 
 

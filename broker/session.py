@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import attrs
 import trio
@@ -27,6 +26,7 @@ from .outbox import Outbox
 from .polling import PollingTransport
 from .pressure import Pressure
 from .reasons import DisconnectReason
+from .receiver import Receiver, Witness
 from .statistics import Tally
 from .timers import Timers
 from .websocket import WebSocketTransport
@@ -47,38 +47,6 @@ _SENDS_THE_REST = frozenset(
 _ABORTS = frozenset({DisconnectReason.PING_TIMEOUT, DisconnectReason.SLOW_CLIENT})
 # A client whose inbox is full time and again is worth a line so often.
 _PAUSE_LOG_INTERVAL = 60.0
-
-
-class Receiver(Protocol):
-    """The layer above one session."""
-
-    def receive(self, message: str | bytes) -> None:
-        """Handle one message; it may close the session."""
-
-    def slow(self) -> None:
-        """Hear that more than half of what may wait for the client waits, and before a policy acts.
-
-        What is to be done starts in the session's nursery.
-        """
-
-    def ended(self, reason: DisconnectReason) -> None:
-        """The session ends; called once. What is pushed now is the last that can be.
-
-        What is to be done starts in the session's nursery.
-        """
-
-
-class Witness(Protocol):
-    """Who watches one session from inside the process: a test."""
-
-    def failed(self, error: Exception, *, handled: bool) -> None:
-        """Hear of an exception of a user's code for this client, which has been logged.
-
-        `handled`: an `error` hook has got it.
-        """
-
-    def paused(self) -> None:
-        """Hear that nothing more is read of the client, until its handlers have caught up."""
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 BROKER = [
     "py",
     "reasons",
+    "receiver",
     "errors",
     "audit_order",
     "audit_book",

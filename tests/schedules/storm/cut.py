@@ -15,7 +15,8 @@ import trio
 
 from actors.sim import InvariantViolated, Sim
 from broker import Broker, Socket
-from broker.session import Receiver, Session
+from broker.receiver import Receiver
+from broker.session import Session
 
 from .client import HARBOUR, TARGET, Line
 from .ground import Ground
