@@ -23,8 +23,10 @@ import trio
 
 from .broker import Broker
 from .chat import Chat
-from .options import Drain, Options
+from .options import PUBLIC, Drain, Options
 from .server import Address
+
+logger = logging.getLogger("atrio.broker")
 
 # The packages of atrio; a user's folder may hold files of these names.
 _OURS = ("broker", "actors", "protocol")
@@ -38,6 +40,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 3000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     admin_token: str | None = None
+    public: bool = False
     drain_batch: int | None = None
     drain_interval: float | None = None
     options: dict[str, Any] = {}
@@ -57,7 +60,7 @@ def main() -> None:
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file: host, port, log_level, admin_token, and a table [options].",
+    help="TOML file: host, port, log_level, admin_token, public, and a table [options].",
 )
 @click.option(
     "--log-level",
@@ -67,6 +70,11 @@ def main() -> None:
 @click.option(
     "--admin-token",
     help="Who has it may enter /admin of the chat; without one, this machine may.",
+)
+@click.option(
+    "--public",
+    is_flag=True,
+    help="Limit the rates and connections of each client, for the open internet.",
 )
 @click.option(
     "--drain-batch",
@@ -85,6 +93,7 @@ def serve(
     config_file: Path | None,
     log_level: str | None,
     admin_token: str | None,
+    public: bool,
     drain_batch: int | None,
     drain_interval: float | None,
 ) -> None:
@@ -107,6 +116,8 @@ def serve(
         broker = _load(target)
     if broker.options.healthz is None:
         broker.options = attrs.evolve(broker.options, healthz=_HEALTHZ)
+    if public or config.public:
+        _limit(broker)
     drain = _drain(
         config.drain_batch if drain_batch is None else drain_batch,
         config.drain_interval if drain_interval is None else drain_interval,
@@ -175,6 +186,22 @@ def _drain(batch: int | None, interval: float | None) -> Drain | None:
         return Drain(batch) if interval is None else Drain(batch, interval)
     except ValueError as error:
         raise click.UsageError(f"drain {error}") from None
+
+
+def _limit(broker: Broker) -> None:
+    """Set what is recommended for the open internet, where the broker's own options are off."""
+    options = broker.options
+    off: dict[str, Any] = {
+        name: value for name, value in PUBLIC.items() if getattr(options, name) is None
+    }
+    broker.options = attrs.evolve(options, **off)
+    for name in PUBLIC:
+        logger.info(
+            "public: %s=%d%s",
+            name,
+            getattr(broker.options, name),
+            "" if name in off else ", the broker's own",
+        )
 
 
 def _load(target: str) -> Broker:

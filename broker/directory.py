@@ -68,6 +68,11 @@ class Directory:
         name = name if name.startswith("/") else f"/{name}"
         if "," in name:
             raise ValueError(f"a namespace's name holds no comma, saw {name!r}")
+        if len(name) > (longest := self._options.max_name_length):
+            raise ValueError(
+                f"a namespace's name has at most max_name_length={longest} characters, saw "
+                f"{len(name)}: {name[:20]!r}…"
+            )
         namespace = self._namespaces.get(name)
         if namespace is None:
             parent = next((each for each in self._parents if each.has_pattern_for(name)), None)

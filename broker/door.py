@@ -22,6 +22,7 @@ from .errors import ConnectError, unwrapped
 from .handshake import Request
 from .http import HttpConnection
 from .life import Life
+from .places import Place, Places
 from .refusals import BAD_REQUEST, FORBIDDEN, Refusal, Refused
 
 logger = logging.getLogger("atrio.gateway")
@@ -40,13 +41,22 @@ class Door:
         self._services = life.services
         self._options = life.services.options
         self._reserved: set[str] = set()
+        self._places = Places(self._options)
 
-    async def admit(self, http: HttpConnection, request: Request) -> str:
-        """Let a client in, and return the id of its session, which nobody has now.
+    async def admit(self, http: HttpConnection, request: Request) -> tuple[str, Place]:
+        """Let a client in; return the id of its session, which nobody has now, and its place.
 
         Raises `Refused`; `trio.BrokenResourceError` when the client has left.
         """
         self._check_open()
+        place = self._places.take(request.address)
+        try:
+            return await self._ask_for_id(http, request), place
+        except BaseException:
+            place.leave()
+            raise
+
+    async def _ask_for_id(self, http: HttpConnection, request: Request) -> str:
         allow, generate = self._options.allow_request, self._options.generate_id
         if allow is not None:
             answer = await self._ask(http, request, allow, _ALLOWS)

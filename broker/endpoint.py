@@ -118,8 +118,8 @@ class Endpoint:
 
     async def _new_session(self, http: HttpConnection, request: Request) -> Session:
         """Return a session that is to run now: others know its id only then. Raises `Refused`."""
-        sid = await self._door.admit(http, request)
-        return Session(sid, request.handshake(), self._services, self._receiver)
+        sid, place = await self._door.admit(http, request)
+        return Session(sid, request.handshake(), self._services, self._receiver, place.leave)
 
     # Checks.
 
@@ -297,7 +297,7 @@ def _polled(
 
 
 async def _carry(session: Session, websocket: WebSocketTransport) -> None:
-    kept_rules = await websocket.carry(partial(session.open, websocket), session.receive)
+    kept_rules = await websocket.carry(partial(session.open, websocket), session.receives)
     session.websocket_ended(kept_rules=kept_rules)
 
 

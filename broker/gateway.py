@@ -38,7 +38,7 @@ class Gateway:
 
         Whatever goes wrong here is this client's trouble alone.
         """
-        http = HttpConnection(stream, peer, self._options.trusted_proxies)
+        http = HttpConnection(stream, peer, self._options)
         try:
             while not self._life.closing.is_set() and await self._serve_request(http):
                 pass

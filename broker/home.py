@@ -14,12 +14,13 @@ from .events import Encoding
 from .handlers import Handlers
 from .messages import Member
 from .namespace_actor import NamespaceActor
+from .namespace_calls import checked_room
 from .options import Options
 from .resting import RestingActor
 from .room import Room, RoomTypes
 from .room_events import RoomEvents
 from .room_ref import RoomRef
-from .target import Everybody, Target, checked_room
+from .target import Everybody, Target
 
 
 class Rooms(Mapping[str, frozenset[str]]):
@@ -146,7 +147,12 @@ class Home(Everybody):
 
         Raises TypeError or ValueError for what is no room's name.
         """
-        return RoomRef(checked_room(name), self)
+        return RoomRef(checked_room(name, self.max_name_length), self)
+
+    @property
+    def max_name_length(self) -> int:
+        """How many characters the name of a room may have."""
+        return self.options.max_name_length
 
     def members_of(self, room: str) -> Iterable[Member]:
         """Return who is in a room now; nobody when the broker does not run."""

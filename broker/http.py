@@ -17,14 +17,10 @@ import trio
 
 from .compression import chosen_coding, compressed
 from .handshake import Headers, Request
-from .options import Network
+from .options import EngineOptions, Network
 
 _READ_SIZE = 65536
 _READ_AHEAD = 65536  # a client that pipelines more than this waits
-# As Node's `headersTimeout`: for the head of a request, and for silence between two.
-_HEAD_TIMEOUT = 60.0
-# As Node's `requestTimeout`: for a whole body.
-_BODY_TIMEOUT = 300.0
 
 
 def _fields(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -100,10 +96,10 @@ def _is_in(address: str, networks: Iterable[Network]) -> bool:
 class HttpConnection:
     """One connection: `next_request`, then `read_body` if wanted, then `respond`, and again."""
 
-    def __init__(self, stream: trio.abc.Stream, peer: Peer, trusted: tuple[Network, ...]) -> None:
+    def __init__(self, stream: trio.abc.Stream, peer: Peer, options: EngineOptions) -> None:
         self.stream = stream
         self._peer = peer
-        self._trusted = trusted
+        self._options = options
         self._h11 = h11.Connection(h11.SERVER)
         self._ahead = b""  # read while an answer was being waited for
         self._left = False  # whether the client has closed its side
@@ -117,14 +113,14 @@ class HttpConnection:
             self._h11.start_next_cycle()
         elif self._h11.our_state is not h11.IDLE:
             return None  # not to be kept alive
-        with trio.move_on_after(_HEAD_TIMEOUT):
+        with trio.move_on_after(self._options.headers_timeout):
             try:
                 event = await self._next_event()
             except h11.RemoteProtocolError as error:
                 await self._refuse(error)
                 return None
             if isinstance(event, h11.Request):
-                return read_request(event, self._peer, self._trusted)
+                return read_request(event, self._peer, self._options.trusted_proxies)
         return None
 
     async def read_body(self, limit: int) -> bytes | None:
@@ -133,7 +129,7 @@ class HttpConnection:
         size = 0
         if self._h11.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-        with trio.move_on_after(_BODY_TIMEOUT):
+        with trio.move_on_after(self._options.request_timeout):
             while isinstance(event := await self._next_event(), h11.Data):
                 size += len(event.data)
                 if size > limit:

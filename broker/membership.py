@@ -12,19 +12,19 @@ from actors import Actor
 
 from .messages import Member, RoomMessage
 from .namespace_actor import NamespaceActor
-from .namespace_calls import Entry
-from .target import checked_room
+from .namespace_calls import Entry, checked_room
 
 
 class Membership:
     """The part of a socket that is about its rooms."""
 
-    def __init__(self, sid: str, actor: NamespaceActor) -> None:
-        """`actor`: that of its namespace."""
+    def __init__(self, sid: str, actor: NamespaceActor, longest_name: int) -> None:
+        """`actor`: that of its namespace; `longest_name`: of rooms, in characters."""
         self.id = sid
         self.gone = False
         self.room_actors: dict[str, Actor[RoomMessage]] = {}
         self._actor = actor
+        self._longest_name = longest_name
         self._forgotten = False
 
     @property
@@ -40,10 +40,10 @@ class Membership:
     async def join(self, *rooms: str) -> None:
         """Enter rooms, one after the other; when it returns, every later broadcast arrives.
 
-        Raises `JoinRefused`, and whatever else a room's `on_join` raises; `ActorCycle` inside a
-        room that the join would wait for; TypeError or ValueError for what is no room's name;
-        `SocketDisconnected` once the socket has gone. A refusal leaves the rooms before it as they
-        are, entered; cancelled, it has entered none.
+        Raises `JoinRefused`, also beyond `max_rooms_per_socket`, and whatever else a room's
+        `on_join` raises; `ActorCycle` inside a room that the join would wait for; TypeError or
+        ValueError for what is no room's name; `SocketDisconnected` once the socket has gone. A
+        refusal leaves the rooms before it as they are, entered; cancelled, it has entered none.
         """
         entered: list[Entry] = []
         try:
@@ -54,7 +54,7 @@ class Membership:
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _enter(self, rooms: tuple[str, ...], entered: list[Entry]) -> None:
-        names = [checked_room(room) for room in rooms]
+        names = [checked_room(room, self._longest_name) for room in rooms]
         await self._actor.enter(self._as_member, names, entered)
 
     async def leave(self, *rooms: str) -> None:

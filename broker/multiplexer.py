@@ -3,6 +3,9 @@
 A client that breaks the protocol is disconnected: an undecodable packet, a CONNECT_ERROR, a second
 CONNECT for a namespace, a packet for a namespace it is not in. One for a namespace that the server
 has just put it out of is only ignored: the client could not know yet.
+
+What passes a limit is refused where the client can be told, and goes on: a CONNECT is. An event
+whose name is too long breaks the protocol.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from protocol import ProtocolError
+from protocol import ProtocolError, engineio
 from protocol.parser import parser_of
 from protocol.socketio import Packet, PacketType
 
@@ -61,11 +64,14 @@ class Multiplexer:
         self._session = session
         self._namespaces = namespaces
         self._options = options
-        self._decoder = parser_of(options.parser).decoder()
+        self._decoder = parser_of(options.parser, options.max_attachments).decoder()
+        self._longest_name = options.max_name_length
         self._size = 0  # of the packet whose attachments still come
         self._sockets: dict[str, Socket] = {}
         self._sought: dict[str, _Search] = {}
-        self._dismissed: set[str] = set()  # namespaces the server has put the client out of
+        # Namespaces the server has put the client out of: the latest, for it may go on asking.
+        self._dismissed: dict[str, None] = {}
+        self._logged: set[str] = set()  # limits that are worth one line
         self._alone: Timer | None = None
         self._expect_namespace()
 
@@ -75,9 +81,11 @@ class Multiplexer:
         """Handle one Engine.IO message."""
         try:
             packet = self._decoder.add(message)
-            self._size += _size_of(message)
+            self._size += engineio.size_of(message)
             if packet is not None:
                 size, self._size = self._size, 0
+                if size > self._longest_name:
+                    self._check_event_name(packet)
                 self._route(packet, size)
         except ProtocolError as error:
             logger.info("session %s: %s", self._session.id, error)
@@ -104,6 +112,14 @@ class Multiplexer:
 
     # Packets.
 
+    def _check_event_name(self, packet: Packet) -> None:
+        name = packet.data[0] if packet.type is PacketType.EVENT else ""
+        if isinstance(name, str) and len(name) > self._longest_name:
+            raise ProtocolError(
+                f"expected an event's name of at most max_name_length={self._longest_name} "
+                f"characters, saw {len(name)}: {name[:20]!r}…"
+            )
+
     def _route(self, packet: Packet, size: int) -> None:
         socket = self._sockets.get(packet.namespace)
         if socket is None:
@@ -117,7 +133,7 @@ class Multiplexer:
                     socket.acks.answer(packet.id, packet.data)
             case PacketType.DISCONNECT:
                 socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
-                self._dismissed.discard(packet.namespace)
+                self._dismissed.pop(packet.namespace, None)
             case _:
                 raise ProtocolError(f"{packet.type.name} for {packet.namespace}, where it is")
 
@@ -131,7 +147,7 @@ class Multiplexer:
         elif packet.type is PacketType.CONNECT_ERROR or name not in self._dismissed:
             raise ProtocolError(f"{packet.type.name} for {name}, where it is not")
         elif packet.type is PacketType.DISCONNECT:
-            self._dismissed.discard(name)
+            self._dismissed.pop(name, None)
 
     def _route_early(self, packet: Packet, size: int, search: _Search) -> None:
         match packet.type:
@@ -146,7 +162,17 @@ class Multiplexer:
     # Coming and going.
 
     def _connect(self, name: str, auth: dict[str, Any]) -> None:
-        self._dismissed.discard(name)
+        self._dismissed.pop(name, None)
+        if len(name) > self._longest_name:
+            self._log_limit("max_name_length", f"a namespace's name of {len(name)} characters")
+            self._send_now(self._refusal(name))  # and its name is not remembered
+            return
+        most = self._options.max_namespaces_per_connection
+        if len(self._sockets) + len(self._sought) >= most:
+            self._log_limit("max_namespaces_per_connection", "one more")
+            why = f"too many namespaces: max_namespaces_per_connection={most}"
+            self._refuse(name, self._refusal(name, why))
+            return
         namespace = self._namespaces.known(name)
         if namespace is not None:
             socket = self._make_socket(namespace, auth)
@@ -154,6 +180,9 @@ class Multiplexer:
         else:
             search = self._sought[name] = _Search(Inbox(self._options, self._session))
             self._session.nursery.start_soon(self._look_for, name, auth, search, name="look-up")
+
+    def _refusal(self, name: str, why: str = "Invalid namespace") -> Encoded:
+        return refusal(Encoding.of(self._options, name), why)
 
     async def _look_for(self, name: str, auth: dict[str, Any], search: _Search) -> None:
         namespace = None
@@ -164,7 +193,7 @@ class Multiplexer:
         del self._sought[name]
         if namespace is None:
             search.early.clear()
-            self._refuse(name, refusal(Encoding.of(self._options, name), "Invalid namespace"))
+            self._refuse(name, self._refusal(name))
             return
         socket = self._make_socket(namespace, auth)
         while search.early:
@@ -177,9 +206,29 @@ class Multiplexer:
             self._refuse(socket.namespace.name, refused)
 
     def _refuse(self, name: str, refused: Encoded) -> None:
-        self._dismissed.add(name)
+        self._dismiss(name)
+        self._send_now(refused)
+
+    def _send_now(self, refused: Encoded) -> None:
         self._session.outbox.push_control(refused)
         self._session.outbox.flush()
+
+    def _dismiss(self, name: str) -> None:
+        self._dismissed[name] = None
+        if len(self._dismissed) > self._options.max_namespaces_per_connection:
+            del self._dismissed[next(iter(self._dismissed))]
+
+    def _log_limit(self, option: str, seen: str) -> None:
+        """Log, once, that the client has met a limit that does not end its session."""
+        if option not in self._logged:
+            self._logged.add(option)
+            logger.warning(
+                "session %s: a CONNECT is refused by %s=%d: its client asked for %s",
+                self._session.id,
+                option,
+                getattr(self._options, option),
+                seen,
+            )
 
     def _make_socket(self, namespace: Home, auth: dict[str, Any]) -> Socket:
         socket = Socket(
@@ -198,7 +247,7 @@ class Multiplexer:
         name = socket.namespace.name
         if self._sockets.get(name) is socket:
             del self._sockets[name]
-            self._dismissed.add(name)
+            self._dismiss(name)
         if not any(other.connected for other in self._sockets.values()):
             self._expect_namespace()
 
@@ -220,10 +269,3 @@ class Multiplexer:
             self._options.connect_timeout,
         )
         self._session.close(DisconnectReason.CONNECT_TIMEOUT)
-
-
-def _size_of(message: str | bytes) -> int:
-    """Return how many bytes a message was on the wire."""
-    if isinstance(message, bytes) or message.isascii():
-        return len(message)
-    return len(message.encode())

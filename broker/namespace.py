@@ -209,6 +209,11 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         """How long acks are waited for, in seconds, when nothing else was said."""
         return self._options.ack_timeout
 
+    @property
+    def max_name_length(self) -> int:
+        """How many characters the name of a room may have."""
+        return self._options.max_name_length
+
     def next_ack_id(self) -> int:
         """Raise TypeError: each child has its own."""
         raise TypeError(f"ids of acks are those of one namespace: see {self!r}.children")

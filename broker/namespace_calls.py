@@ -60,6 +60,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
         self._on_way: Counter[str] = Counter()  # rooms for which something waits in the mailbox
+        self._entering: dict[Member, Counter[str]] = {}  # rooms whose answer is awaited
 
     async def publish(
         self,
@@ -165,8 +166,9 @@ class NamespaceCalls(Actor[NamespaceMessage]):
     async def join(self, member: Member, name: str) -> Join | None:
         """Let `member` into a room, which is brought to life if need be.
 
-        Returns the join, or None when the member was in already. Raises `JoinRefused`, what the
-        room's `on_join` raises, `ActorCycle`, or `SocketDisconnected` when the member has gone.
+        Returns the join, or None when the member was in already. Raises `JoinRefused`, also for one
+        room too many, what the room's `on_join` raises, `ActorCycle`, or `SocketDisconnected` when
+        the member has gone.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if name in self.sockets:
@@ -174,12 +176,36 @@ class NamespaceCalls(Actor[NamespaceMessage]):
                 return None
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise JoinRefused("this room is another socket's own", room=name)
-        with waiting_for(partial(self._host, name)):
+        with self._counting(member, name), waiting_for(partial(self._host, name)):
             while True:
                 join = Join(member)
                 await self._post(name, join)
                 with suppress(ActorGone):  # the room ended before it came to this
                     return join if await join.reply.wait() else None
+
+    @contextmanager
+    def _counting(self, member: Member, name: str) -> Iterator[None]:
+        """Count a room that `member` is about to enter; raises `JoinRefused` if it is one more."""
+        entered, entering = member.room_actors, self._entering.setdefault(member, Counter())
+        entering[name] += 1
+        try:
+            most = self._options.max_rooms_per_socket
+            if len(entered) + len(entering) > most and len(entered.keys() | entering) > most:
+                logger.info(
+                    "%s: socket %s may not enter %r: max_rooms_per_socket=%d",
+                    self.name,
+                    member.id,
+                    name,
+                    most,
+                )
+                raise JoinRefused(f"in too many rooms: max_rooms_per_socket={most}", room=name)
+            yield
+        finally:
+            entering[name] -= 1
+            if not entering[name]:
+                del entering[name]
+            if not entering:
+                self._entering.pop(member, None)
 
     async def enter(self, member: Member, rooms: Iterable[str], entered: list[Entry]) -> None:
         """Let `member` into rooms, one after the other; note those that it was not in before.
@@ -268,6 +294,23 @@ class NamespaceCalls(Actor[NamespaceMessage]):
                     self._on_way[name] += 1
             except ActorGone:
                 raise BrokerNotRunning("a room") from None
+
+
+def checked_room(room: str, longest: int | None = None) -> str:
+    """Return the name of a room; raises TypeError or ValueError for what may be none.
+
+    `longest`: how many characters the name of one that is entered may have.
+    """
+    if not isinstance(room, str):
+        raise TypeError(f"expected the name of a room (str), saw {room!r}")
+    if not room:
+        raise ValueError("expected the name of a room, saw an empty one")
+    if longest is not None and len(room) > longest:
+        raise ValueError(
+            f"expected the name of a room of at most max_name_length={longest} characters, saw "
+            f"{len(room)}: {room[:20]!r}…"
+        )
+    return room
 
 
 @contextmanager

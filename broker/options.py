@@ -9,12 +9,14 @@ import inspect
 import ipaddress
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
 from protocol.parser import Parser, ParserName, parser_of
+from protocol.socketio import MAX_ATTACHMENTS
 
 from .handshake import Request
 
@@ -155,6 +157,43 @@ class EngineOptions:
     max_http_buffer_size: int = attrs.field(default=1_000_000, validator=_count)
     """The largest thing a client may send at once: a polling body, a websocket message."""
 
+    max_packets_per_second: int | None = attrs.field(
+        default=None,  # what a client's work is, the program knows: a game sends more than a chat
+        validator=_optional_count,
+    )
+    """How many Engine.IO packets a client may send: events, acks, attachments, pongs. One that
+    sends more is disconnected for the reason `rate limit`. None: any number."""
+
+    max_bytes_per_second: int | None = attrs.field(
+        default=None,  # as above
+        validator=_optional_count,
+    )
+    """The same in bytes."""
+
+    rate_burst: float = attrs.field(default=5.0, validator=_seconds)
+    """So many seconds' worth of the two above a client may send at once when it has been quiet:
+    when it connects again, it sends what it has kept. One message of `max_http_buffer_size` is
+    always allowed then."""
+
+    max_connections: int | None = attrs.field(
+        default=None,  # what a machine can hold depends on the program
+        validator=_optional_count,
+    )
+    """How many sessions there may be; the next handshake is answered 503. None: any number."""
+
+    max_connections_per_address: int | None = attrs.field(
+        default=None,  # behind a proxy that is not in `trusted_proxies` all have one address
+        validator=_optional_count,
+    )
+    """How many sessions one address may have; the next handshake is answered 429. Of IPv6 a /64
+    is one address: who has one has all of it. None: any number."""
+
+    headers_timeout: float = attrs.field(default=60.0, validator=_seconds)
+    """How long the head of an HTTP request may take, and the silence between two. Node's value."""
+
+    request_timeout: float = attrs.field(default=300.0, validator=_seconds)
+    """How long the body of an HTTP request may take. Node's value: a phone may be slow."""
+
     allow_upgrades: bool = attrs.field(default=True, validator=_flag)
     """Whether a polling session may go over to websocket; that is how most clients start."""
 
@@ -258,6 +297,22 @@ class Options(EngineOptions):
     """How long a connection may be in no namespace, and an event waits for a loop to begin. Node's
     value."""
 
+    max_namespaces_per_connection: int = attrs.field(default=100, validator=_count)
+    """How many namespaces one client may be in. More than a program has, unless a client makes
+    them up, where they are dynamic: each costs a socket, and maybe a namespace."""
+
+    max_rooms_per_socket: int = attrs.field(default=1_000, validator=_count)
+    """How many rooms one socket may be in, besides its own. More than anybody can follow; it is
+    there for programs that join whatever a client names."""
+
+    max_name_length: int = attrs.field(default=255, validator=_count)
+    """The longest name of a namespace, room or client's event, in characters. As long as a file's:
+    for names that people or programs give, not for content."""
+
+    max_attachments: int = attrs.field(default=MAX_ATTACHMENTS, validator=_count)
+    """How many binary values a client's event or ack may hold. As in Node: each may be as large as
+    `max_http_buffer_size`."""
+
     handler_grace: float = attrs.field(default=5.0, validator=_at_least(0))
     """How long the handlers of a client that has gone may go on."""
 
@@ -279,6 +334,16 @@ class Options(EngineOptions):
 
     parser: ParserName | Parser = attrs.field(default="json", validator=_parser)
     """What lies in the messages; clients need the same. Every client has JSON."""
+
+
+PUBLIC: Mapping[str, int] = MappingProxyType(
+    {
+        "max_packets_per_second": 100,  # a position sixty times a second, and some room
+        "max_bytes_per_second": 500_000,  # two clients fill a line of 10 Mbit/s
+        "max_connections_per_address": 100,  # an office or a school behind one address
+    }
+)
+"""What is recommended where anybody may connect: options that are off by default."""
 
 
 @attrs.frozen

@@ -47,6 +47,9 @@ class PolledSession(Protocol):
 
     outbox: Outbox
 
+    def admits(self, data: str | bytes) -> bool:
+        """Whether the client may send this, too; ends the session if not."""
+
     def receive_packet(self, packet: engineio.Packet) -> None:
         """Handle one packet."""
 
@@ -130,7 +133,7 @@ class PollingTransport:
                 self._session.close(DisconnectReason.TRANSPORT_ERROR)  # half of it is lost
                 raise
             if body is None:
-                self._session.close(DisconnectReason.TRANSPORT_ERROR)
+                self._session.close(DisconnectReason.MESSAGE_TOO_LARGE)
                 return Answer(413)
             return await self._receive(body)
         finally:
@@ -143,6 +146,8 @@ class PollingTransport:
             self._session.close(DisconnectReason.PARSE_ERROR)
             return Answer(400)
         for packet in packets:
+            if not self._session.admits(packet.data):
+                return Answer(429)
             self._session.receive_packet(packet)
         await settled(self._session.outbox)
         await self._session.readable()

@@ -42,6 +42,16 @@ class DisconnectReason(enum.StrEnum):
         "the client broke the rules of its transport, as by two polls",
         True,
     )
+    MESSAGE_TOO_LARGE = (
+        "message too large",
+        "the client sent more than `max_http_buffer_size` at once",
+        True,
+    )
+    RATE_LIMIT = (
+        "rate limit",
+        "the client sent more than `max_packets_per_second` or `max_bytes_per_second` allow",
+        True,
+    )
     PING_TIMEOUT = ("ping timeout", "no pong within `ping_timeout` after a ping", True)
     PARSE_ERROR = ("parse error", "what the client sent is no Engine.IO packet", True)
     FORCED_CLOSE = (

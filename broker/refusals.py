@@ -44,6 +44,8 @@ SESSION_UNKNOWN = Refusal(1, "Session ID unknown")
 BAD_HANDSHAKE_METHOD = Refusal(2, "Bad handshake method")
 BAD_REQUEST = Refusal(3, "Bad request")
 FORBIDDEN = Refusal(4, "Forbidden", 403)
+TOO_MANY_CONNECTIONS = Refusal(4, "Too many connections", 429)
+FULL = Refusal(4, "Too many connections", 503)
 UNSUPPORTED_VERSION = Refusal(5, "Unsupported protocol version")
 
 

@@ -25,11 +25,12 @@ from .options import EngineOptions
 from .outbox import Outbox
 from .polling import PollingTransport
 from .pressure import Pressure
+from .rates import Rates
 from .reasons import DisconnectReason
 from .receiver import Receiver, Witness
 from .statistics import Tally
 from .timers import Timers
-from .websocket import WebSocketTransport
+from .websocket import Goodbye, Receive, WebSocketTransport
 
 logger = logging.getLogger("atrio.session")
 
@@ -39,12 +40,15 @@ _SENDS_THE_REST = frozenset(
         DisconnectReason.SERVER_NAMESPACE_DISCONNECT,
         DisconnectReason.FORCED_CLOSE,
         DisconnectReason.CONNECT_TIMEOUT,
+        DisconnectReason.RATE_LIMIT,
         DisconnectReason.SERVER_ERROR,
         DisconnectReason.SERVER_SHUTDOWN,
     }
 )
 # The client does not read, so there is no use in a goodbye.
 _ABORTS = frozenset({DisconnectReason.PING_TIMEOUT, DisconnectReason.SLOW_CLIENT})
+# Where a websocket says more than goodbye: a policy of ours was violated.
+_GOODBYES = {DisconnectReason.RATE_LIMIT: Goodbye(1008, DisconnectReason.RATE_LIMIT)}
 # A client whose inbox is full time and again is worth a line so often.
 _PAUSE_LOG_INTERVAL = 60.0
 
@@ -84,8 +88,9 @@ class Session:
         handshake: Handshake,
         services: Services,
         receiver: Callable[[Session], Receiver],
+        ended: Callable[[], None],
     ) -> None:
-        """`receiver` is called when the session opens."""
+        """`receiver` is called when the session opens, `ended` when it ends."""
         self.id = sid
         self.handshake = handshake
         self.services = services
@@ -104,6 +109,10 @@ class Session:
         self._options = services.options
         self._make_receiver = receiver
         self._receiver: Receiver | None = None
+        self._tell_ended = ended
+        self._rates = Rates.of(
+            services.options, sid, end=lambda: self.close(DisconnectReason.RATE_LIMIT)
+        )
         self._over = trio.Event()
         self._finished = trio.Event()
         self._probe: WebSocketTransport | None = None
@@ -176,6 +185,7 @@ class Session:
             return
         self.reason = reason
         self.services.sessions.pop(self.id, None)
+        self._tell_ended()
         logger.debug("session %s ends: %s", self.id, reason)
         self._heartbeat.stop()
         self.pressure.stop()
@@ -191,21 +201,23 @@ class Session:
 
     def websocket_ended(self, *, kept_rules: bool) -> None:
         """End, as the websocket that carries it has; `kept_rules`: whether its client has."""
+        reason = (
+            DisconnectReason.TRANSPORT_CLOSE if kept_rules else DisconnectReason.TRANSPORT_ERROR
+        )
         if isinstance(self.transport, WebSocketTransport) and self.transport.too_large:
+            reason = DisconnectReason.MESSAGE_TOO_LARGE
             logger.warning(
                 "session %s ends: its client sent more than max_http_buffer_size=%d bytes",
                 self.id,
                 self._options.max_http_buffer_size,
             )
-        self.close(
-            DisconnectReason.TRANSPORT_CLOSE if kept_rules else DisconnectReason.TRANSPORT_ERROR
-        )
+        self.close(reason)
         self.outbox.close(keep=False)  # who keeps a socket keeps nothing of what was not read
 
     def _leave_transport(self, reason: DisconnectReason) -> None:
         match self.transport:
             case WebSocketTransport() as websocket:
-                websocket.close(abort=reason in _ABORTS)
+                websocket.close(abort=reason in _ABORTS, goodbye=_GOODBYES.get(reason))
             case PollingTransport() as polling:
                 left = reason is DisconnectReason.TRANSPORT_CLOSE
                 unheard = polling.farewell(NOOP if left else CLOSE)
@@ -218,6 +230,18 @@ class Session:
         return self.reason is not None
 
     # What the client sends.
+
+    @property
+    def receives(self) -> Receive:
+        """What is to be called with each websocket message."""
+        return self.receive if self._rates is None else self._receive_within_rates
+
+    def _receive_within_rates(self, message: str | bytes) -> trio.Event | None:
+        return self.receive(message) if self.admits(message) else self._readable
+
+    def admits(self, data: str | bytes) -> bool:
+        """Whether the client may send this packet, too, now. Ends the session if not."""
+        return self._rates is None or self.reason is not None or self._rates.admit(data)
 
     def receive(self, message: str | bytes) -> trio.Event | None:
         """Handle one websocket message; returns an event to wait for before reading on, or None."""
@@ -258,6 +282,8 @@ class Session:
         if self._readable is None and self.reason is None:
             self._readable = trio.Event()
             self._log_pause()
+            if self._rates is not None:
+                self._rates.pause()
             if self.witness is not None:
                 self.witness.paused()
 
@@ -279,6 +305,8 @@ class Session:
         if not self._full and self._readable is not None:
             self._readable.set()
             self._readable = None
+            if self._rates is not None:
+                self._rates.resume()
             if self.reason is None:
                 self._heartbeat.postpone()
 

@@ -64,7 +64,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         session: Session,
         on_gone: Callable[[Socket], None],
     ) -> None:
-        Membership.__init__(self, sid, namespace.running("a socket"))
+        Membership.__init__(self, sid, namespace.running("a socket"), namespace.max_name_length)
         self.namespace = namespace
         self.handshake = handshake
         self.data: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from .events import Encoding
 from .handshake import Handshake
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
-from .namespace_calls import Entry
+from .namespace_calls import Entry, checked_room
 from .survey import Answers, Survey
 
 
@@ -52,6 +52,10 @@ class Publisher(Protocol):
 
     name: str
     encoding: Encoding
+
+    @property
+    def max_name_length(self) -> int:
+        """How many characters the name of a room may have."""
 
     def running(self, what: str) -> NamespaceActor:
         """Return the actor of this life; raises `BrokerNotRunning`, which says `what` needs it."""
@@ -247,7 +251,8 @@ class Target(Targets):
         it and of those behind it, and one that goes meanwhile of all; the others enter. What else
         a room's `on_join` raises is raised here, and stops it. Cancelled, it has let nobody in.
         """
-        names = [checked_room(room) for room in _checked(rooms, "sockets_join")]
+        longest = self._namespace.max_name_length
+        names = [checked_room(room, longest) for room in _checked(rooms, "sockets_join")]
         chosen = self._members("sockets_join")
         entered: list[Entry] = []
         try:
@@ -310,15 +315,6 @@ class Everybody(Targets):
     async def disconnect_sockets(self, close: bool = False) -> None:
         """Disconnect all sockets; `close`: their connections, too."""
         await self._target().disconnect_sockets(close)
-
-
-def checked_room(room: str) -> str:
-    """Return the name of a room; raises TypeError or ValueError for what is none."""
-    if not isinstance(room, str):
-        raise TypeError(f"expected the name of a room (str), saw {room!r}")
-    if not room:
-        raise ValueError("expected the name of a room, saw an empty one")
-    return room
 
 
 def _checked(rooms: tuple[str, ...], method: str) -> tuple[str, ...]:

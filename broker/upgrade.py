@@ -31,6 +31,7 @@ class Upgrade:
         self._session = session
         self._polling = session.transport
         self._websocket = websocket
+        self._receives = session.receives
         self._probed = False
         self._done = False
 
@@ -51,7 +52,7 @@ class Upgrade:
 
     def _receive(self, message: str | bytes) -> trio.Event | None:
         if self._done:
-            return self._session.receive(message)
+            return self._receives(message)
         if self._session.ended:
             return None
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import trio
 import trio_websocket
@@ -28,12 +28,18 @@ logger = logging.getLogger("atrio.session")
 _READ_SIZE = 65536
 
 _CLOSE_FRAME = 0x8
-_NORMAL = 1000
 _TOO_LARGE = 1009
 _FAULTS = frozenset({1002, 1003, 1007, _TOO_LARGE})  # a client that broke the rules
 
 # Takes one message; may return an event, and then nothing is read until it is set.
 Receive: TypeAlias = Callable[[str | bytes], trio.Event | None]
+
+
+class Goodbye(NamedTuple):
+    """What a websocket is closed with: a code (RFC 6455, section 7.4.1), and a text."""
+
+    code: int = 1000  # nothing is wrong
+    text: str = ""
 
 
 class WebSocketTransport(trio.abc.Stream):
@@ -78,6 +84,7 @@ class WebSocketTransport(trio.abc.Stream):
         self.too_large = False
         self._closing = trio.CancelScope()
         self._aborted = False
+        self._goodbye = Goodbye()
         self._wire: Wire | None = None
         self._receive: Receive = lambda _message: None
 
@@ -119,9 +126,10 @@ class WebSocketTransport(trio.abc.Stream):
         return await request.accept(extra_headers=self._headers)
 
     async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection, wire: Wire) -> None:
+        goodbye = Goodbye(_TOO_LARGE) if self.too_large else self._goodbye
         with trio.move_on_after(self._options.grace) as scope:
             await wire.drained()
-            await websocket.aclose(_TOO_LARGE if self.too_large else _NORMAL)
+            await websocket.aclose(goodbye.code, goodbye.text)
         if scope.cancelled_caught:
             logger.info("a websocket is cut: no goodbye within grace=%g s", self._options.grace)
 
@@ -187,8 +195,9 @@ class WebSocketTransport(trio.abc.Stream):
         assert self._wire is not None
         self._wire.send_nowait(text_frame(packet))
 
-    def close(self, *, abort: bool = False) -> None:
+    def close(self, *, abort: bool = False, goodbye: Goodbye | None = None) -> None:
         """End: send what waits and say goodbye, or (`abort`) not even that."""
+        self._goodbye = goodbye or self._goodbye
         self._aborted = self._aborted or abort
         self._closing.cancel()
 

@@ -60,6 +60,13 @@ def decode(message: str | bytes) -> Packet:
     return Packet(type_, message[1:])
 
 
+def size_of(message: str | bytes) -> int:
+    """Return how many bytes a message is on the wire."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode())
+
+
 def encode_payload(packets: Iterable[Packet]) -> bytes:
     """Return the body of a polling request or response."""
     return SEPARATOR.join(

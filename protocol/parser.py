@@ -40,22 +40,28 @@ class Parser(Protocol):
 
 
 ParserName: TypeAlias = Literal["json", "msgpack"]
-PARSERS: dict[str, Parser] = {"json": socketio.JSON, "msgpack": msgpack.MSGPACK}
 _EXPECTED = (
-    f"parser: expected {' or '.join(map(repr, PARSERS))}, or an object with the methods of "
+    "parser: expected 'json' or 'msgpack', or an object with the methods of "
     "protocol.parser.Parser, `encode` and `decoder`"
 )
 
 
-def parser_of(choice: ParserName | Parser) -> Parser:
+def parser_of(
+    choice: ParserName | Parser, max_attachments: int = socketio.MAX_ATTACHMENTS
+) -> Parser:
     """Return the parser of a name, or one that is given.
 
-    What the latter reads is checked. Raises ValueError or TypeError for what is no parser.
+    What the latter reads is checked. `max_attachments`: how many a packet of JSON that is read may
+    have. Raises ValueError or TypeError for what is no parser.
     """
     if isinstance(choice, str):
-        if choice not in PARSERS:
-            raise ValueError(f"{_EXPECTED}, saw {choice!r}")
-        return PARSERS[choice]
+        match choice:
+            case "json":
+                return socketio.JsonParser(max_attachments)
+            case "msgpack":
+                return msgpack.MSGPACK
+            case _:
+                raise ValueError(f"{_EXPECTED}, saw {choice!r}")
     if isinstance(choice, type) or not isinstance(choice, Parser):
         raise TypeError(f"{_EXPECTED}, saw {choice!r}")
     return _Checking(choice)

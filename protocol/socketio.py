@@ -119,9 +119,11 @@ _HEAD = re.compile(
 class Decoder:
     """Turns one session's Engine.IO messages into packets: `add` each in the order it came."""
 
-    __slots__ = ("_attachments", "_pending")
+    __slots__ = ("_attachments", "_max_attachments", "_pending")
 
-    def __init__(self) -> None:
+    def __init__(self, max_attachments: int = MAX_ATTACHMENTS) -> None:
+        """`max_attachments`: how many a packet may have."""
+        self._max_attachments = max_attachments
         self._pending: tuple[Packet, int] | None = None  # waits for so many attachments
         self._attachments: list[bytes] = []
 
@@ -151,8 +153,11 @@ class Decoder:
         )
         if count is None:
             return packet
-        if not 1 <= int(count) <= MAX_ATTACHMENTS:
-            raise ProtocolError(f"expected 1 to {MAX_ATTACHMENTS} attachments, {count} announced")
+        if not 1 <= int(count) <= self._max_attachments:
+            raise ProtocolError(
+                f"expected 1 to {self._max_attachments} attachments, {count} announced "
+                f"(max_attachments={self._max_attachments})"
+            )
         self._pending = packet, int(count)
         return None
 
@@ -242,7 +247,14 @@ class JsonParser:
     """The parser `"json"`, which every client has; a `protocol.parser.Parser`."""
 
     encode = staticmethod(encode)
-    decoder = Decoder
+
+    def __init__(self, max_attachments: int = MAX_ATTACHMENTS) -> None:
+        """`max_attachments`: how many a packet that is read may have."""
+        self._max_attachments = max_attachments
+
+    def decoder(self) -> Decoder:
+        """Return what reads one new connection."""
+        return Decoder(self._max_attachments)
 
     def __repr__(self) -> str:
         return "<Parser 'json'>"

@@ -52,7 +52,7 @@ async def test_max_http_buffer_size_over_websocket(
         with pytest.raises(trio_websocket.ConnectionClosed):
             await client.get()
         await wait_all_tasks_blocked()
-        assert reasons == ["transport error"]
+        assert reasons == ["message too large"]
         assert len(logged(caplog, "max_http_buffer_size")) == 1
 
 
