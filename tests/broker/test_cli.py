@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -301,3 +301,38 @@ healthz = "/well"
             assert str(await client.get_message()).startswith("0{")
             assert "This is not the admin token." in str(await client.get_message())
     assert b" DEBUG " in command.stderr
+
+
+async def test_public_limits_each_client_and_says_how(tmp_path: Path) -> None:
+    file = tmp_path / "atrio.toml"
+    file.write_text("[options]\nmax_connections_per_address = 7\n")
+    limited = serving("--public", "--config", str(file))
+    async with limited as command, command.client("/chat,") as client:
+        with suppress(ConnectionClosed):
+            for _ in range(600):
+                await client.send_message("3")
+        assert await closed(client) == 1008
+    said = command.stderr.decode()
+    assert "public: max_packets_per_second=100\n" in said
+    assert "public: max_bytes_per_second=500000\n" in said
+    assert "public: max_connections_per_address=7, the broker's own\n" in said
+    assert "rate_burst=5 s" in said
+
+
+async def test_a_file_may_say_public_for_a_broker_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("""
+from broker import Broker
+
+broker = Broker(max_packets_per_second=50)
+""")
+    (tmp_path / "atrio.toml").write_text("public = true\n")
+    async with serving("app:broker", "--config", "atrio.toml", cwd=tmp_path) as command:
+        assert await command.get("/healthz") == (200, "ok\n")
+    assert "public: max_packets_per_second=50, the broker's own\n" in command.stderr.decode()
+    assert "public: max_connections_per_address=100\n" in command.stderr.decode()
+
+
+async def test_nothing_is_limited_unasked() -> None:
+    async with serving() as command:
+        assert await command.get("/healthz") == (200, "ok\n")
+    assert "public:" not in command.stderr.decode()
