@@ -26,6 +26,8 @@ from .timers import Timer, Timers
 # poll before it may send `5`, and one that has not yet heard of the probe may poll once more.
 _PROBING_POLL = 0.1
 
+_TOO_MANY = 429  # the status that says: you send too much
+
 
 @attrs.frozen
 class Answer:
@@ -147,7 +149,7 @@ class PollingTransport:
             return Answer(400)
         for packet in packets:
             if not self._session.admits(packet.data):
-                return Answer(429)
+                return Answer(_TOO_MANY)
             self._session.receive_packet(packet)
         await settled(self._session.outbox)
         await self._session.readable()
@@ -190,6 +192,18 @@ class PollingTransport:
         if self._poll is not None:
             self._answer_poll(polls.pop(0))
         return [_body(poll) for poll in polls]
+
+    def refuse(self) -> None:
+        """End without a goodbye, as the client sends too much: its post is answered 429.
+
+        The poll that waits brings what is left to say, or else the same. A close packet could
+        reach the client before that answer, and hide why.
+        """
+        if self._poll is not None and (left := self._session.outbox.take()):
+            self._answer_poll(left)
+        elif self._poll is not None:
+            self._poll.answer(Answer(_TOO_MANY))
+            self._poll = None
 
     def _end_poll(self) -> None:
         if self._poll is not None:

@@ -218,6 +218,8 @@ class Session:
         match self.transport:
             case WebSocketTransport() as websocket:
                 websocket.close(abort=reason in _ABORTS, goodbye=_GOODBYES.get(reason))
+            case PollingTransport() as polling if reason is DisconnectReason.RATE_LIMIT:
+                polling.refuse()
             case PollingTransport() as polling:
                 left = reason is DisconnectReason.TRANSPORT_CLOSE
                 unheard = polling.farewell(NOOP if left else CLOSE)

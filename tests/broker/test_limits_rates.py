@@ -282,3 +282,33 @@ async def test_without_a_limit_nothing_is_counted(
         await wait_all_tasks_blocked()
         assert (len(told), reasons) == (3000, [])
         assert caplog.records == []
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_poll_that_waits_brings_what_is_left_to_say_or_the_same_answer(
+    answers: bool, http: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    """No close packet: the client would take that for the reason."""
+    broker, told, _ = limited(max_packets_per_second=4)
+    sockets, _ = noting(broker)
+    polled: list[tuple[int, bytes]] = []
+    async with broker, http(broker) as posts, http(broker) as polls:
+        _, _, opened = await posts.request("GET", POLLING)
+        target = f"{POLLING}&sid={json.loads(opened[1:])['sid']}"
+        assert (await posts.request("POST", target, b"40"))[0] == 200
+        await polls.request("GET", target)
+
+        async def poll() -> None:
+            status, _, body = await polls.request("GET", target)
+            polled.append((status, body))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poll)
+            await wait_all_tasks_blocked()
+            if answers:
+                sockets[0].emit_nowait("news")
+            body = "\x1e".join([f'42["tell",{number}]' for number in range(6)])
+            assert (await posts.request("POST", target, body.encode()))[0] == 429
+        assert polled == [(200, b'42["news"]') if answers else (429, b"")]
+        await wait_all_tasks_blocked()
+        assert told == [0, 1, 2]

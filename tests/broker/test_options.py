@@ -19,6 +19,9 @@ SECONDS = (
     "handler_timeout",
     "ack_timeout",
     "slow_timeout",
+    "headers_timeout",
+    "request_timeout",
+    "rate_burst",
 )
 COUNTS = (
     "max_http_buffer_size",
@@ -26,6 +29,16 @@ COUNTS = (
     "max_inbox_packets",
     "max_outbox_bytes",
     "max_outbox_packets",
+    "max_attachments",
+    "max_name_length",
+    "max_namespaces_per_connection",
+    "max_rooms_per_socket",
+)
+OPTIONAL_COUNTS = (
+    "max_packets_per_second",
+    "max_bytes_per_second",
+    "max_connections",
+    "max_connections_per_address",
 )
 
 
@@ -55,6 +68,15 @@ def test_a_heartbeat_that_no_client_can_be_told_is_refused(name: str) -> None:
 def test_sizes_are_positive_whole_numbers(name: str, bad: Any) -> None:
     with pytest.raises(ValueError, match=name):
         Options(**{name: bad})
+
+
+@pytest.mark.parametrize("name", OPTIONAL_COUNTS)
+def test_limits_that_may_be_off_are_off_or_positive_whole_numbers(name: str) -> None:
+    assert getattr(Options(), name) is None
+    assert getattr(Options(**{name: 1}), name) == 1  # type: ignore[arg-type]
+    for bad in (0, -5, 1.5, "1", True):
+        with pytest.raises(ValueError, match=name):
+            Options(**{name: bad})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,13 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "calm-msgpack": partial(make_broker, parser="msgpack"),
     "meeting": partial(make_meeting, **LENIENT),
     "door": partial(make_door, **LENIENT),
+    "limited": partial(
+        make_meeting,
+        max_packets_per_second=30,
+        rate_burst=1.0,
+        max_connections_per_address=3,
+        **LENIENT,
+    ),
     "drained-meeting": partial(make_meeting, **LENIENT),
     "msgpack-meeting": partial(make_meeting, parser="msgpack", **LENIENT),
     "handlers": partial(make_handlers, **LENIENT),
