@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio_websocket
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -34,8 +34,10 @@ STEPS = st.lists(
 )
 RATES = st.fractions(Fraction(1, 4), 10, max_denominator=8)
 SIZES = st.fractions(1, 20, max_denominator=8)
+exact = settings(deadline=None)
 
 
+@exact
 @given(RATES, SIZES, STEPS)
 def test_a_bucket_lets_through_its_size_and_its_rate_in_any_window_and_no_more(
     rate: Any, size: Any, steps: list[tuple[Any, Any, str]]
@@ -53,6 +55,7 @@ def test_a_bucket_lets_through_its_size_and_its_rate_in_any_window_and_no_more(
             assert window <= size + rate * (end - begin)
 
 
+@exact
 @given(RATES, SIZES, STEPS)
 def test_a_bucket_refuses_only_what_is_more_than_it_has(
     rate: Any, size: Any, steps: list[tuple[Any, Any, str]]
