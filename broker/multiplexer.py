@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from protocol import ProtocolError, engineio
+from protocol import ProtocolError
+from protocol.engineio import size_of
 from protocol.parser import parser_of
 from protocol.socketio import Packet, PacketType
 
@@ -81,7 +82,7 @@ class Multiplexer:
         """Handle one Engine.IO message."""
         try:
             packet = self._decoder.add(message)
-            self._size += engineio.size_of(message)
+            self._size += size_of(message)
             if packet is not None:
                 size, self._size = self._size, 0
                 if size > self._longest_name:
