@@ -412,7 +412,7 @@ async def closed_with(broker: Broker, data: bytes, extensions: str = OFFER) -> i
         finally:
             tracemalloc.stop()
         assert peak < 12 * broker.options.max_http_buffer_size + 1_000_000
-        assert reasons == ["transport error"]
+        assert reasons == ["message too large" if code == 1009 else "transport error"]
         assert events == []
         assert broker.statistics().connections == 0
     return code
