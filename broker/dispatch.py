@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -12,29 +12,39 @@ from .errors import EventError
 from .handler import NO_ACK, Handler
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Call:
-    """A handler, and what comes before the client's arguments: the socket, or nothing."""
+    """A handler to be called once, and what comes before the client's arguments.
+
+    That is the socket, or nothing. `args`: what it takes of the client.
+    """
 
     handler: Handler
     lead: tuple[object, ...] = ()
+    args: list[Any] = attrs.field(init=False)
+
+    def take(self, args: list[Any]) -> None:
+        """Take what a client has sent; raises `EventError` for what it may not send."""
+        handler = self.handler
+        if not handler.takes(len(self.lead) + len(args)):
+            raise EventError("bad_arguments", _expected(self, len(args)))
+        self.args = args if handler.payload is None else handler.payload.read(args)
 
 
-async def answer_of(calls: Iterable[Call], args: list[Any], timeout: float | None) -> Any:
+async def answer_of(calls: Sequence[Call], args: list[Any], timeout: float | None) -> Any:
     """Call the handlers one after the other; return the first answer that is not None.
 
-    Raises `EventError` for a client's wrong number of arguments, trio.TooSlowError when one takes
-    more than `timeout` seconds, and whatever a handler raises.
+    Raises `EventError` for what a client may not send to one of them, before any is called;
+    trio.TooSlowError when one takes more than `timeout` seconds, and whatever a handler raises.
     """
+    for call in calls:
+        call.take(args)
     answer: Any = None
     for call in calls:
-        handler = call.handler
-        if not handler.takes(len(call.lead) + len(args)):
-            raise EventError("bad_arguments", _expected(call, len(args)))
         if timeout is None:
-            value = await handler.function(*call.lead, *args)
+            value = await call.handler.function(*call.lead, *call.args)
         else:
-            value = await in_time(call, args, timeout)
+            value = await in_time(call, call.args, timeout)
         if answer is None:
             answer = value
     return answer

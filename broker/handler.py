@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
+
+from .payload import Payload
 
 AsyncFunction: TypeAlias = Callable[..., Awaitable[Any]]
 F = TypeVar("F", bound=AsyncFunction)
@@ -28,20 +30,28 @@ NO_ACK = NoAck()
 class Handler:
     """An async function, and how many positional arguments it takes.
 
-    `function` is what is called; `origin` is what the user has registered.
+    `function` is what is called; `origin` is what the user has registered. `payload` checks what
+    clients send to it, if its annotations say anything about that.
     """
 
     function: AsyncFunction
     least: int
     most: float
     origin: AsyncFunction
+    payload: Payload | None = None
 
     @classmethod
-    def of(cls, function: AsyncFunction) -> Handler:
-        """Look at `function`; raises TypeError for one that is not async."""
+    def of(cls, function: AsyncFunction, *, lead: int | None = None) -> Handler:
+        """Look at `function`; raises TypeError for one that is not async.
+
+        `lead`: how many arguments come before those of clients; None: none come from clients.
+        Raises TypeError, too, for annotations of theirs that cannot be checked.
+        """
         if not _is_async(function):
             raise TypeError(f"expected an `async def` function, saw {function!r}")
-        return cls(function, *_arity(function), function)
+        parameters = _parameters(function)
+        payload = None if lead is None else Payload.of(function, parameters, lead)
+        return cls(function, *_arity(parameters), function, payload)
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with so many arguments."""
@@ -67,7 +77,7 @@ def check_listener(what: str, function: Callable[..., object], arguments: tuple[
             f"{what}: expected a `def` function, which is called in the middle of a step and "
             f"cannot await, saw {function!r}"
         )
-    if not _accepts(*_arity(function), arguments):
+    if not _accepts(*_arity(_parameters(function)), arguments):
         raise TypeError(f"{what} is called with ({', '.join(arguments)}); {function!r} is not")
 
 
@@ -77,9 +87,12 @@ def _is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
 
 
-def _arity(function: Callable[..., object]) -> tuple[int, float]:
+def _parameters(function: Callable[..., object]) -> Collection[inspect.Parameter]:
+    return inspect.signature(function).parameters.values()
+
+
+def _arity(parameters: Collection[inspect.Parameter]) -> tuple[int, float]:
     """Return the least and the largest number of positional arguments."""
-    parameters = inspect.signature(function).parameters.values()
     positional = [
         parameter
         for parameter in parameters

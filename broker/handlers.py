@@ -82,12 +82,13 @@ class Handlers:
         Raises RuntimeError when a loop takes these events.
         """
         check_name(event)
-        handler = Handler.of(function)
         hook = self._hook(event)
         if hook is not None:
+            handler = Handler.of(function)
             self._check_call(f"the hook {hook!r} is", HOOKS[hook], handler)
         else:
             check_receivable(event)
+            handler = Handler.of(function, lead=0 if self._of_socket else 1)
             if event in self._claims:
                 raise RuntimeError(
                     f"a loop over events({event!r}) takes these events now: an event has either "

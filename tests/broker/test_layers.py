@@ -30,6 +30,7 @@ BROKER = [
     "rates",
     "statistics",
     "inbox",
+    "payload",
     "handler",
     "handlers",
     "registry",
