@@ -15,6 +15,7 @@ from typing import Any
 
 import trio
 from handlers_app import add_handlers
+from typed_app import make_typed
 
 from broker import Broker, ConnectError, Request, ResponseHeaders, Socket
 from broker.engine import Engine, Session
@@ -199,6 +200,8 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "msgpack-meeting": partial(make_meeting, parser="msgpack", **LENIENT),
     "handlers": partial(make_handlers, **LENIENT),
     "deflated-meeting": partial(make_meeting, per_message_deflate=True, **LENIENT),
+    "typed": partial(make_typed, **LENIENT),
+    "msgpack-typed": partial(make_typed, parser="msgpack", **LENIENT),
 }
 
 # The others are closed when they have to end.
