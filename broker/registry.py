@@ -21,8 +21,11 @@ class Registry:
     def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
         """Register a handler of a client's event, or a hook: `@chat.on("message")`, or a call.
 
-        Raises TypeError for what is not async or cannot be called as it would be, ValueError for a
-        name no client can send.
+        What clients send is checked against the function's annotations: it gets instances of them,
+        or is not called, and the ack says `bad_arguments`.
+
+        Raises TypeError for what is not async, cannot be called as it would be, or is annotated
+        with a model that cannot be checked; ValueError for a name no client can send.
         """
         return self._register("on", event, function)
 

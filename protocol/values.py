@@ -148,7 +148,7 @@ def _read(value: Any) -> Any:
             utc = value.astimezone(dt.UTC)
             return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         case msgspec.Struct():
-            return msgspec.structs.asdict(value)
+            return _read_struct(value)
         case _ if attrs.has(type(value)):
             return attrs.asdict(value, recurse=False)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -158,6 +158,17 @@ def _read(value: Any) -> Any:
         if isinstance(value, cast("type", base)):  # a subclass goes out as what it is based on
             return base(value)
     raise TypeError(f"{type(value).__name__} cannot be sent")
+
+
+def _read_struct(value: msgspec.Struct) -> Any:
+    """Return what msgspec reads it from again: fields by their names on the wire, and its tag."""
+    config = value.__struct_config__
+    names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+    fields = {sent: getattr(value, name) for sent, name in names}
+    if config.array_like:
+        return [*fields.values()] if config.tag is None else [config.tag, *fields.values()]
+    sent = {name: field for name, field in fields.items() if field is not msgspec.UNSET}
+    return sent if config.tag_field is None else {config.tag_field: config.tag} | sent
 
 
 def fault_of(value: Any, *, lead: int = 0) -> Exception | None:

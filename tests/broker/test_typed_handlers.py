@@ -321,6 +321,20 @@ async def test_what_does_not_fit_is_answered_with_its_place_and_no_handler_runs(
     assert "Traceback" not in caplog.text
 
 
+class Renamed(msgspec.Struct, rename="camel", tag=True):
+    line_width: int
+
+
+async def echo(socket: Socket, value: Renamed | Circle) -> object:
+    return value
+
+
+@parsers
+async def test_a_struct_goes_out_as_it_comes_in(parser: str) -> None:
+    for value in ({"type": "Renamed", "lineWidth": 3}, {"type": "circle", "radius": 1.5}):
+        assert await sent(echo, value, parser=parser) == value
+
+
 # Which arguments.
 
 

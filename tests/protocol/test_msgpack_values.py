@@ -68,7 +68,7 @@ ISO = "2024-02-29T10:00:00.005Z"
         (WHEN, ISO),
         (User("ann", WHEN), {"name": "ann", "born": ISO}),
         ({"a": [User("ann", WHEN), b"x"]}, {"a": [{"name": "ann", "born": ISO}, b"x"]}),
-        (Place(3), {"row": 3}),
+        (Place(3), ["a tag", 3]),
         (Colour.RED, "red"),
         (Loud("a"), "a"),
         ({"_placeholder": True, "num": 0}, {"_placeholder": True, "num": 0}),

@@ -46,6 +46,15 @@ class Score(msgspec.Struct):
     by: Any = None
 
 
+class Circle(msgspec.Struct, tag="circle", rename="camel"):
+    line_width: int
+    filled_with: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Place(msgspec.Struct, array_like=True):
+    row: int
+
+
 class Pair(NamedTuple):
     one: Any
     two: Any
@@ -108,6 +117,8 @@ ACCEPTED: list[tuple[Any, str]] = [
     (Seat(1, Seat(2, NOON)), '{"row":1,"tag":{"row":2,"tag":"2024-02-29T12:30:15.123Z"}}'),
     (Slotted((1,)), '{"x":[1]}'),
     (Song("a", Point(Score(1))), '{"title":"a","data":{"x":{"points":1,"by":null}}}'),
+    (Circle(1), '{"type":"circle","lineWidth":1}'),
+    ([Circle(1, "red"), Place(3)], '[{"type":"circle","lineWidth":1,"filledWith":"red"},[3]]'),
     (Score(1, [Seat(2)]), '{"points":1,"by":[{"row":2,"tag":null}]}'),
     (Pair(1, Seat(2)), '[1,{"row":2,"tag":null}]'),
     (Text("a"), '"a"'),
