@@ -69,17 +69,25 @@ class Payload:
                 read[index] = convert(value)
             # A TypeError is that of a set, for what cannot be in one.
             except (msgspec.ValidationError, TypeError) as error:
-                raise _refusal(index + 1, str(error)) from None
+                raise _refusal(index + 1, error) from None
         return read
 
 
-def _refusal(argument: int, text: str) -> EventError:
+def _refusal(argument: int, error: Exception) -> EventError:
+    text = str(error)
+    if (cause := error.__cause__) is not None and cause.args:
+        # A validator of attrs raises its sentence with all that the server knows of the field.
+        text = text.replace(str(cause), str(cause.args[0]), 1)
     data: dict[str, Any] = {"argument": argument}
     if (inside := _PATH.search(text)) is not None:
         data["path"] = inside["path"]
+    if len(text) > _MAX_TEXT:
+        text = f"{text[:_MAX_TEXT]}…"
+    text = " ".join(text.split())
     return EventError("bad_arguments", f"argument {argument}: {text}", data)
 
 
+_MAX_TEXT = 300  # characters: it may hold what the client has sent, and goes into a line of the log
 _PATH = re.compile(r" - at (?:`key` in )?`(?P<path>\$.*)`\Z", re.DOTALL)
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -115,12 +123,13 @@ class _Scope:
             return None
 
     def _meaning_of(self, annotation: Any) -> Any:
-        if isinstance(annotation, type):
-            return annotation
         if isinstance(annotation, str):  # to look a name up takes far less than to evaluate it
             for names in (self.around, self.module, vars(builtins)):
-                if isinstance(names.get(annotation), type):
-                    return names[annotation]
+                if annotation in names:
+                    annotation = names[annotation]
+                    break
+        if isinstance(annotation, type):
+            return annotation
         holder = types.SimpleNamespace(__annotations__={"it": annotation})
         hints = typing.get_type_hints(holder, self.module, self.around, include_extras=True)
         return hints["it"]

@@ -41,7 +41,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
 @attrs.frozen
 class Move:
     x: int = attrs.field(validator=attrs.validators.ge(0))
-    y: int
+    y: int = attrs.field(validator=attrs.validators.in_((0, 1, 2)))
 
 
 @dataclasses.dataclass
@@ -260,6 +260,7 @@ async def test_a_handler_gets_what_its_annotation_says(
         (struct, None, refusal(1, "Expected `object`, got `null`")),
         (attrs_class, {"x": 1}, refusal(1, "Object missing required field `y`")),
         (attrs_class, {"x": -1, "y": 0}, refusal(1, "'x' must be >= 0: -1")),
+        (attrs_class, {"x": 1, "y": 7}, refusal(1, "'y' must be in (0, 1, 2) (got 7)")),
         (dataclass, {"item": "nothing"}, refusal(1, "order something")),
         (
             dataclass,
@@ -333,6 +334,12 @@ async def echo(socket: Socket, value: Renamed | Circle) -> object:
 async def test_a_struct_goes_out_as_it_comes_in(parser: str) -> None:
     for value in ({"type": "Renamed", "lineWidth": 3}, {"type": "circle", "radius": 1.5}):
         assert await sent(echo, value, parser=parser) == value
+
+
+async def test_a_refusal_is_one_short_line_whatever_was_sent() -> None:
+    message = (await sent(struct, {"text": "", "line\nline" * 10_000: 1}))["error"]["message"]
+    assert message.startswith("argument 1: Object contains unknown field `line line")
+    assert len(message) < 400
 
 
 # Which arguments.
