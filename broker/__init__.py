@@ -23,7 +23,7 @@ try:
     from .messages import Delivery
     from .namespace import Namespace
     from .namespace_handlers import NamespaceHandlers
-    from .options import Options
+    from .options import Options, Recovery
     from .reasons import DisconnectReason
     from .received import ReceivedEvent
     from .refusals import ConnectionFailure
@@ -57,6 +57,7 @@ __all__ = [
     "NamespaceHandlers",
     "Options",
     "ReceivedEvent",
+    "Recovery",
     "Request",
     "ResponseHeaders",
     "Room",

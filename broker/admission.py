@@ -40,6 +40,8 @@ async def admit(socket: Socket) -> Encoded | None:
             refused = await _pass_middleware(socket)
             if refused is None:
                 admitted = await _enter(socket)
+            if admitted:
+                await _return_to_rooms(socket)
     finally:
         if not admitted:
             socket.finish(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
@@ -68,8 +70,23 @@ async def _enter(socket: Socket) -> bool:
     return admitted
 
 
+async def _return_to_rooms(socket: Socket) -> None:
+    """Join the rooms of users' types again in which its place was kept: they may refuse it."""
+    for room in list(socket.place.room_actors) if socket.place is not None else ():
+        try:
+            await socket.join(room)
+        except Exception as error:  # noqa: BLE001 - what an `on_join` raises, its room has logged
+            if socket.gone:
+                return
+            logger.info("%s: socket %s is out of %r: %s", socket.namespace, socket.id, room, error)
+            await socket.leave(room)
+
+
 async def _pass_middleware(socket: Socket) -> ConnectError | None:
     """Run the namespace's middleware in order; return the refusal of the first that refuses."""
+    recovery = socket.namespace.options.connection_state_recovery
+    if socket.recovered and recovery is not None and recovery.skip_middlewares:
+        return None
     limit = socket.namespace.options.middleware_timeout
     try:
         with trio.fail_after(limit):

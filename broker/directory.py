@@ -57,7 +57,7 @@ class Directory:
         for parent in self._parents:
             parent.alive = False
         for namespace in self:
-            namespace.actor = None
+            namespace.stop()
             if not namespace.lasting:
                 self._forget(namespace)
 
@@ -131,7 +131,7 @@ class Directory:
     def rest(self, home: Home) -> None:
         """Forget a child; one that the program has asked for is still known, with its handlers."""
         assert isinstance(home, Namespace)
-        home.actor = None
+        home.stop()
         if not home.lasting:
             self._forget(home)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import attrs
+
 from protocol import deflate, engineio, websocket
 from protocol.parser import Parser
 from protocol.socketio import Packet, PacketType
@@ -18,11 +20,25 @@ _MESSAGE = b"4"
 _SHOWN = 60  # bytes of a packet that a repr shows
 
 
+@attrs.frozen
+class Offset:
+    """What a client that comes back tells of the last event it has got.
+
+    `text`: as it stands in the event, behind the last argument. `lasting`: whether the event is
+    sent again to who has not got it. A volatile one is not; it has an offset only so that the
+    client does not take the last thing in it for one.
+    """
+
+    text: str
+    lasting: bool
+
+
 class Encoded:
     """One event or control packet.
 
     `wire`: its websocket frames; `packets`: how many they are; `compress`: whether it is worth
-    compressing, in a polling answer or as frames.
+    compressing, in a polling answer or as frames; `offset`: that of an event that a client may miss
+    (None: of no other).
     """
 
     __slots__ = (
@@ -31,6 +47,7 @@ class Encoded:
         "_event",
         "_text",
         "compress",
+        "offset",
         "packets",
         "wire",
     )
@@ -45,6 +62,7 @@ class Encoded:
         self._attachments = attachments
         self._deflated: bytes | None = None
         self.compress = True
+        self.offset: Offset | None = None
         self.packets = (text is not None) + len(attachments)
         frames = [] if text is None else [websocket.text_frame(text)]
         frames += [websocket.binary_frame(data) for data in attachments]
@@ -136,6 +154,7 @@ class Batch(Encoded):
         self.packets = sum(event.packets for event in events)
         self._deflated = None
         self.compress = True  # `parts` know better
+        self.offset = None
 
     def push_each(self, push: Callable[[Encoded], bool]) -> None:
         """Push each event by itself, and note those that are dropped."""

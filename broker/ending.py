@@ -30,6 +30,9 @@ class Leaver(Protocol):
     async def forget(self) -> None:
         """Leave all rooms and the namespace, whatever is cancelled."""
 
+    def ended(self) -> None:
+        """Hear that its last hook has run."""
+
 
 async def end(socket: Leaver, reason: DisconnectReason) -> None:
     """Handle the last events, run the hooks, leave the rooms."""
@@ -51,9 +54,12 @@ async def end(socket: Leaver, reason: DisconnectReason) -> None:
         with trio.CancelScope(shield=True, deadline=deadline):
             await _handled(socket)  # unless a handler shields itself for longer
         deadline = trio.current_time() + options.disconnect_timeout
-        await _run_last_hooks(socket, "disconnecting", reason, deadline)
-        await socket.forget()
-        await _run_last_hooks(socket, "disconnect", reason, deadline)
+        try:
+            await _run_last_hooks(socket, "disconnecting", reason, deadline)
+            await socket.forget()
+            await _run_last_hooks(socket, "disconnect", reason, deadline)
+        finally:
+            socket.ended()
         socket.namespace.visited()
 
 

@@ -8,17 +8,18 @@ writing, is cut into slices elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from .encoded import Batch, Encoded
-from .messages import Delivery, Member
+from .messages import Delivery, Listener, Member
 from .survey import Survey
 
 
 def fan_out(
     encoded: Encoded,
-    members: Iterable[Member],
+    members: Iterable[Listener],
     *,
-    sender: Member | None = None,
+    sender: Listener | None = None,
     volatile: bool = False,
     survey: Survey | None = None,
 ) -> Delivery:
@@ -43,7 +44,7 @@ def fan_out(
     return Delivery(recipients, dropped)
 
 
-def fan_out_together(events: Sequence[Encoded], members: Iterable[Member]) -> list[Delivery]:
+def fan_out_together(events: Sequence[Encoded], members: Iterable[Listener]) -> list[Delivery]:
     """Push several events to all `members`, in order; return what became of each."""
     batch = Batch(events)
     delivery = fan_out(batch, members)
@@ -54,8 +55,8 @@ def fan_out_together(events: Sequence[Encoded], members: Iterable[Member]) -> li
 
 def _fan_out_with_care(
     encoded: Encoded,
-    members: Iterable[Member],
-    sender: Member | None,
+    members: Iterable[Listener],
+    sender: Listener | None,
     volatile: bool,
     survey: Survey | None,
 ) -> Delivery:
@@ -63,7 +64,8 @@ def _fan_out_with_care(
     for member in members:
         if member is sender or member.gone:
             continue
-        if put(encoded, member, member.push, volatile=volatile, survey=survey):
+        here = cast("Member", member)  # a place is nobody who is there
+        if put(encoded, here, here.push, volatile=volatile, survey=survey):
             recipients += 1
         else:
             dropped += 1

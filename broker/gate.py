@@ -84,6 +84,11 @@ class Gate:
         self._way = None
         self.push = _refuse
 
+    def empty(self) -> None:
+        """Let all through that is kept, as if the joins that run had been refused."""
+        for room in set(self.waits_for):
+            self.resolve(room, entered=False)
+
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
         """Keep an event that joins decide about."""
         if self.push != _refuse:

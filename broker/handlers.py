@@ -17,7 +17,13 @@ from .handler import AsyncFunction, Handler
 
 # What is neither a hook nor an event's handler.
 Use: TypeAlias = Literal[
-    "middleware", "on_slow", "on_socket", "on_any", "on_unhandled", "packet middleware"
+    "middleware",
+    "on_slow",
+    "on_socket",
+    "on_expired",
+    "on_any",
+    "on_unhandled",
+    "packet middleware",
 ]
 
 # What they are called with. On a socket all but middleware is called without it, as in Node.
@@ -25,6 +31,7 @@ _USES: dict[Use, tuple[str, ...]] = {
     "middleware": ("socket",),
     "on_slow": ("socket",),
     "on_socket": ("socket",),
+    "on_expired": ("sid", "data", "rooms"),
     "on_any": ("socket", "event", "*args"),
     "on_unhandled": ("socket", "event", "*args"),
     "packet middleware": ("socket", "event", "args"),

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Protocol
 
-from actors import Supervisor
+import trio
+
+from actors import ActorGone, Supervisor
 
 from .errors import BrokerNotRunning
 from .events import Encoding
+from .handler import Handler
 from .handlers import Handlers
-from .messages import Member
+from .messages import Member, Remove
 from .namespace_actor import NamespaceActor
 from .namespace_calls import checked_room
 from .options import Options
+from .place import Place, Places
 from .resting import RestingActor
 from .room import Room, RoomTypes
 from .room_events import RoomEvents
 from .room_ref import RoomRef
 from .target import Everybody, Target
+
+logger = logging.getLogger("atrio.socket")
 
 
 class Rooms(Mapping[str, frozenset[str]]):
@@ -82,6 +90,7 @@ class Home(Everybody):
         self.room_types = room_types
         self.room_events = room_events
         self.actor: NamespaceActor | None = None
+        self.places: Places | None = None
         self._visitors = 0
         self._ack_ids = count()  # as in Node one count for all: many are asked with the same bytes
 
@@ -100,7 +109,41 @@ class Home(Everybody):
             actor.look_again()  # who it begins for may have gone already
         self.actor = actor
         supervisor.start_soon(actor.run, name=f"namespace {self.name}")
+        recovery = self.options.connection_state_recovery
+        if recovery is not None:
+            self.places = Places(self.options, recovery, partial(self._expired, supervisor))
         return actor
+
+    def stop(self) -> None:
+        """End a life: nobody comes back to it."""
+        self.actor = self.places = None
+
+    def _expired(self, supervisor: Supervisor, place: Place) -> None:
+        """Forget a place to which nobody has come back, and tell who wants to hear it."""
+        if self.actor is None:
+            return
+        rooms = frozenset(place.room_actors)
+        with suppress(ActorGone):
+            self.actor.tell_surely(Remove(place))
+        for handler in self.handlers.of_use("on_expired"):
+            supervisor.start_soon(
+                self._tell_expired, handler, place.id, place.data, rooms, name="expired"
+            )
+
+    async def _tell_expired(self, handler: Handler, *args: object) -> None:
+        limit = self.options.disconnect_timeout
+        try:
+            with trio.move_on_after(limit) as scope:
+                await handler.function(*args)
+        except Exception:
+            logger.exception("%s: the on_expired %s failed", self, handler.name)
+        if scope.cancelled_caught:
+            logger.error(
+                "%s: the on_expired %s was cancelled after disconnect_timeout=%g s",
+                self,
+                handler.name,
+                limit,
+            )
 
     @property
     def present(self) -> NamespaceActor | None:

@@ -82,8 +82,11 @@ class Membership:
     async def forget(self) -> None:
         """Leave all rooms and the namespace, whatever is cancelled."""
         with trio.CancelScope(shield=True):  # actors answer within a turn
-            await self._actor.remove(self._as_member)
+            await self._go()
         self._forgotten = True
+
+    async def _go(self) -> None:
+        await self._actor.remove(self._as_member)
 
     @property
     def _as_member(self) -> Member:

@@ -29,18 +29,42 @@ class Delivery:
     dropped: int = 0
 
 
-class Member(Protocol):
-    """A socket, as rooms and namespaces see it."""
+class Listener(Protocol):
+    """Who gets events: a socket, or the place of one that has gone and may come back."""
 
     id: str
     gone: bool
     """Whether it has ended, and so enters no room any more."""
     room_actors: dict[str, Actor[RoomMessage]]
-    """The rooms it is in; each room writes its own entry, in step with its members."""
-    acks: Acks
+    """The rooms it is in, or where its place is kept; each room writes its own entry."""
+
+    @property
+    def now(self) -> Listener:
+        """Who gets what is for it: itself, unless it has gone, and somebody is there instead."""
+
+    @property
+    def place(self) -> Listener | None:
+        """Its place; None: it cannot come back."""
+
+    @property
+    def heir(self) -> Member | None:
+        """Who is about to come back to this place."""
 
     def push(self, encoded: Encoded) -> bool:
         """Put an event into its outbox; False when it cannot be."""
+
+    def missed(self) -> None:
+        """Count an event that was volatile and did not go."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is pushed now would be written at once."""
+
+
+class Member(Listener, Protocol):
+    """A socket, as rooms and namespaces see it."""
+
+    acks: Acks
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
         """Keep an event back, and what comes behind it, until joins that run have ended."""
@@ -60,18 +84,14 @@ class Member(Protocol):
     def expel(self, close: bool) -> None:
         """Put it out of its namespace; `close`: end its connection, too."""
 
-    def missed(self) -> None:
-        """Count an event that was volatile and did not go."""
-
-    @property
-    def writable(self) -> bool:
-        """Whether what is pushed now would be written at once."""
-
     def gets_behind_caller(self, encoded: Encoded) -> bool:
         """Whether this event is kept back for it by an `on_join` that waits for the caller."""
 
     def admitted(self) -> None:
         """Be connected: the first packet goes out, then what was pushed before."""
+
+    def departed(self) -> None:
+        """Have its place be there instead."""
 
 
 @attrs.frozen
@@ -130,7 +150,7 @@ class Leave(Ask[None]):
     """Forget the member; if this `undoes` a join, only where nobody has joined it again since."""
 
     binding: ClassVar[bool] = True
-    member: Member
+    member: Listener
     undoes: Join | None = None
 
 
@@ -194,7 +214,12 @@ class Asked:
         return self.reply.cancelled and not self.question.binding
 
 
-HostMessage: TypeAlias = Join | Left | Told | Asked
+@attrs.frozen
+class Emptied:
+    """No place is kept any more, and nobody is in: the room may end."""
+
+
+HostMessage: TypeAlias = Join | Left | Told | Asked | Emptied
 
 # To a namespace.
 
@@ -221,7 +246,15 @@ class Admit(Ask[bool]):
 
 @attrs.frozen
 class Remove(Ask[None]):
-    """Forget the socket."""
+    """Forget the socket, or the place."""
+
+    binding: ClassVar[bool] = True
+    member: Listener
+
+
+@attrs.frozen
+class Depart(Ask[None]):
+    """Have the socket's place, which it has, be here and in all its rooms instead, at once."""
 
     binding: ClassVar[bool] = True
     member: Member

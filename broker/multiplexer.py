@@ -28,6 +28,7 @@ from .events import Encoding
 from .home import Home
 from .inbox import Inbox
 from .options import Options
+from .place import Place
 from .reasons import DisconnectReason
 from .session import Session
 from .socket import Socket
@@ -175,20 +176,26 @@ class Multiplexer:
             self._refuse(name, self._refusal(name, why))
             return
         namespace = self._namespaces.known(name)
-        if namespace is not None:
+        if namespace is not None and _place_of(namespace, auth) is None:
             socket = self._make_socket(namespace, auth)
             self._session.nursery.start_soon(self._let_in, socket, name="admission")
         else:
             search = self._sought[name] = _Search(Inbox(self._options, self._session))
-            self._session.nursery.start_soon(self._look_for, name, auth, search, name="look-up")
+            self._session.nursery.start_soon(
+                self._look_for, name, namespace, auth, search, name="look-up"
+            )
 
     def _refusal(self, name: str, why: str = "Invalid namespace") -> Encoded:
         return refusal(Encoding.of(self._options, name), why)
 
-    async def _look_for(self, name: str, auth: dict[str, Any], search: _Search) -> None:
-        namespace = None
+    async def _look_for(
+        self, name: str, namespace: Home | None, auth: dict[str, Any], search: _Search
+    ) -> None:
         with search.scope:
-            namespace = await self._namespaces.found(name, auth)
+            if namespace is None:
+                namespace = await self._namespaces.found(name, auth)
+            if namespace is not None and (place := _place_of(namespace, auth)) is not None:
+                await place.vacated()
         if search.scope.cancel_called:
             return  # the client has left it, or has gone
         del self._sought[name]
@@ -232,12 +239,18 @@ class Multiplexer:
             )
 
     def _make_socket(self, namespace: Home, auth: dict[str, Any]) -> Socket:
+        namespace.running("a socket")  # it may have rested
+        place = None
+        if namespace.places is not None:
+            timers = self._session.services.timers
+            place = namespace.places.claim(auth) or namespace.places.new(auth, timers)
         socket = Socket(
-            secrets.token_urlsafe(15),  # 20 characters, as long as Node's
+            secrets.token_urlsafe(15) if place is None else place.id,  # as long as Node's: 20
             namespace,
             attrs.evolve(self._session.handshake, auth=auth),
             self._session,
             self._forget,
+            place,
         )
         self._sockets[namespace.name] = socket
         if self._alone is not None:
@@ -270,3 +283,8 @@ class Multiplexer:
             self._options.connect_timeout,
         )
         self._session.close(DisconnectReason.CONNECT_TIMEOUT)
+
+
+def _place_of(namespace: Home, auth: dict[str, Any]) -> Place | None:
+    """Return the place that a client wants to come back to, and may."""
+    return None if namespace.places is None else namespace.places.of(auth)

@@ -106,6 +106,17 @@ class NamespaceRegistry(Registry):
         self.handlers.add_as("on_slow", function)
         return function
 
+    def on_expired(self, function: F) -> F:
+        """Register what hears that a client has not come back: `async def gone(sid, data, rooms)`.
+
+        With the option `connection_state_recovery`: once for each socket whose client could have
+        come back to it, when it no longer can: its id, its `data`, and the rooms it was in. Its
+        `disconnect` hooks have run long before. It runs in a task of its own, `disconnect_timeout`
+        at most; an exception is logged. At the end of the broker's life it is not called.
+        """
+        self.handlers.add_as("on_expired", function)
+        return function
+
     def on_socket(self, function: F) -> F:
         """Register a function for the whole life of a socket: `async def life(socket)`.
 

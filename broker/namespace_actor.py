@@ -23,9 +23,12 @@ from .messages import (
     Asked,
     Audience,
     Delivery,
+    Depart,
     Doubt,
     FinishRooms,
     Join,
+    Leave,
+    Listener,
     Member,
     NamespaceMessage,
     OpenRoom,
@@ -64,6 +67,9 @@ class NamespaceActor(NamespaceCalls):
         self._supervisor = supervisor
         self._room_maker = room_maker
         self._room_events = room_events
+        self._recipients: Callable[[Audience], dict[Any, None]] = (
+            self.select if options.connection_state_recovery is None else self._all
+        )
 
     def receive(self, message: NamespaceMessage) -> None:
         """Handle one message."""
@@ -75,11 +81,13 @@ class NamespaceActor(NamespaceCalls):
                 self._publish(publish)
             case Admit(member=member, reply=reply):
                 if not member.gone:
-                    self.sockets[member.id] = member
-                    member.admitted()
+                    self._admit(member)
                 reply.send(not member.gone)
             case Remove(member=member, reply=reply):
-                self.sockets.pop(member.id, None)
+                self._remove(member)
+                reply.send(None)
+            case Depart(member=member, reply=reply):
+                self._depart(member)
                 reply.send(None)
             case OpenRoom(name=name, first=first):
                 self._arrive(name)
@@ -95,6 +103,37 @@ class NamespaceActor(NamespaceCalls):
                 pass  # the actor looks between its turns, if it ever rests
             case _:
                 assert_never(message)
+
+    # Coming and going.
+
+    def _admit(self, member: Member) -> None:
+        self.sockets[member.id] = member
+        place = self.away.pop(member.id, None)
+        if place is not None:
+            for name in list(place.room_actors):
+                self.rooms[name].give_back(place, member)
+        member.admitted()
+
+    def _remove(self, listener: Listener) -> None:
+        if self.sockets.get(listener.id) is listener:
+            del self.sockets[listener.id]
+        elif self.away.get(listener.id) is listener:
+            del self.away[listener.id]
+            for room in listener.room_actors.values():
+                with suppress(ActorGone):
+                    room.tell_surely(Leave(listener))
+
+    def _depart(self, member: Member) -> None:
+        # In one step: whoever emits to several rooms finds the one or the other, never both.
+        place = member.place
+        assert place is not None
+        del self.sockets[member.id]
+        self.away[place.id] = place
+        for name in [*member.room_actors, *place.room_actors]:
+            self.rooms[name].keep_place(member, place)
+        member.departed()
+
+    # Rooms.
 
     def _open_room(self, name: str, first: Join | Told | Asked) -> None:
         room = self.rooms.get(name)
@@ -120,7 +159,7 @@ class NamespaceActor(NamespaceCalls):
     def _may_retire(self, room: Actor[RoomMessage]) -> bool:
         # In one step with the answer: nobody can post to the room in between.
         assert isinstance(room, RoomActor)
-        if room.members or len(room.entrance.mailbox):
+        if room.members or room.away or len(room.entrance.mailbox):
             return False
         self._forget(room)
         return True
@@ -139,7 +178,7 @@ class NamespaceActor(NamespaceCalls):
 
     def _publish(self, publish: PublishWide) -> Delivery:
         audience, encoded, volatile = publish.audience, publish.encoded, publish.volatile
-        selected = self.select(audience)
+        selected = self._recipients(audience)
         doubts = self._doubts(audience, selected)
         for member in doubts:
             selected.pop(member, None)
@@ -192,6 +231,31 @@ class NamespaceActor(NamespaceCalls):
         if audience.sender is not None:
             selected.pop(audience.sender, None)
         return selected
+
+    def _all(self, audience: Audience) -> dict[Listener, None]:
+        """Return who gets what is for the audience now: as `select`, and who is away from it.
+
+        Who is about to come back stands for nobody yet: his place does.
+        """
+        selected: dict[Listener, None] = {}
+        if audience.rooms is None:
+            selected = dict.fromkeys([*self.sockets.values(), *self.away.values()])
+        else:
+            for name in sorted(audience.rooms):
+                selected.update(dict.fromkeys(each.now for each in self._listeners(name)))
+        for name in audience.excluded:
+            for each in self._listeners(name):
+                selected.pop(each.now, None)
+        if audience.sender is not None:
+            selected.pop(audience.sender.now, None)
+        return selected
+
+    def _listeners(self, name: str) -> Iterable[Listener]:
+        one = self.sockets.get(name) or self.away.get(name)
+        if one is not None:
+            return (one,)
+        room = self.rooms.get(name)
+        return () if room is None else (*room.members, *room.away)
 
     def members(self, name: str) -> Iterable[Member]:
         """Return who is in a room now; a socket's id is a room with that socket in it."""

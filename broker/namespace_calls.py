@@ -25,8 +25,10 @@ from .messages import (
     Asked,
     Audience,
     Delivery,
+    Depart,
     Join,
     Leave,
+    Listener,
     Member,
     NamespaceMessage,
     OpenRoom,
@@ -51,7 +53,11 @@ Entry: TypeAlias = tuple[str, Join]
 
 
 class NamespaceCalls(Actor[NamespaceMessage]):
-    """`sockets` and `rooms` by id and name; `closing`: whether rooms end, and no other is born."""
+    """`sockets` and `rooms` by id and name; `closing`: whether rooms end, and no other is born.
+
+    `away`: the places of sockets that have gone and may come back, by their ids. They get events as
+    those did, and are listed nowhere.
+    """
 
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(name)
@@ -59,6 +65,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         self.closing = False
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
+        self.away: dict[str, Listener] = {}
         self._on_way: Counter[str] = Counter()  # rooms for which something waits in the mailbox
         self._entering: dict[Member, Counter[str]] = {}  # rooms whose answer is awaited
 
@@ -171,7 +178,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         the member has gone.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        if name in self.sockets:
+        if name in self.sockets or name in self.away:
             if name == member.id:
                 return None
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -239,7 +246,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         leaves = [
             (room, Leave(join.member, undoes=join))
             for name, join in entered
-            if (room := join.member.room_actors.get(name)) is not None
+            if (room := join.member.now.room_actors.get(name)) is not None
         ]
         with trio.CancelScope(shield=True):  # rooms answer within a turn
             await _let_out(leaves)
@@ -247,8 +254,14 @@ class NamespaceCalls(Actor[NamespaceMessage]):
     async def remove(self, member: Member) -> None:
         """Let `member` out of all its rooms, and forget it, even when the caller is cancelled."""
         with trio.CancelScope(shield=True), suppress(ActorGone):
-            await self.leave([member], member.room_actors)
+            kept = () if member.place is None else member.place.room_actors
+            await self.leave([member], [*member.room_actors, *kept])
             await self.ask(Remove(member))
+
+    async def depart(self, member: Member) -> None:
+        """As `remove`, but have its place be in the namespace and its rooms instead."""
+        with trio.CancelScope(shield=True), suppress(ActorGone):
+            await self.ask(Depart(member))
 
     async def ask_room(self, name: str, question: Ask[T]) -> T:
         """Ask a room of a user's type, which is brought to life if need be."""
@@ -347,7 +360,11 @@ def _send(
     asks: Survey | None = None,
 ) -> Delivery:
     """Send an event to one socket alone: nobody else can see another order."""
-    if member is sender or member.gone:
+    if member.gone:  # it may come back
+        if not volatile and member is not sender:
+            member.push(encoded)
+        return Delivery(0)
+    if member is sender or (sender is not None and sender.now is member):
         return Delivery(0)
     if put(encoded, member, member.send, volatile=volatile, survey=asks):
         return Delivery(1)

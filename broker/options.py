@@ -287,6 +287,38 @@ class EngineOptions:
 
 
 @attrs.frozen(kw_only=True)
+class Recovery:
+    """For how long, and how much, a client that has lost its connection may come back to.
+
+    Its socket's id, rooms and data, and the events it has missed, are kept. More than this is not,
+    and never a part: then the client comes back as a new one. Raises ValueError or TypeError.
+    """
+
+    max_disconnection: float = attrs.field(default=120.0, validator=_seconds)
+    """How long a client may be away. Node's value: a tunnel, a lift, a sleeping page."""
+
+    skip_middlewares: bool = attrs.field(default=True, validator=_flag)
+    """Whether who comes back is let in without middleware, which has let it in before. As in Node;
+    off, middleware may still refuse it."""
+
+    max_bytes: int = attrs.field(default=1_000_000, validator=_count)
+    """What is kept of the events of one socket, to be sent again. A quarter of what may wait for a
+    client, so that coming back does not fill its outbox. Events are shared, not copied."""
+
+    max_packets: int = attrs.field(default=1_000, validator=_count)
+    """The same in packets."""
+
+    max_absent: int = attrs.field(default=10_000, validator=_count)
+    """How many clients may be away in one namespace; of more, the first to go are given up. So a
+    network that fails for all does not fill the memory."""
+
+
+def _recovery(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, Recovery):
+        raise TypeError(f"{attribute.name}: expected None or a Recovery(...), saw {value!r}")
+
+
+@attrs.frozen(kw_only=True)
 class Options(EngineOptions):
     """What a `Broker` needs to know: `Broker(Options(ping_interval=10))`."""
 
@@ -334,6 +366,13 @@ class Options(EngineOptions):
 
     parser: ParserName | Parser = attrs.field(default="json", validator=_parser)
     """What lies in the messages; clients need the same. Every client has JSON."""
+
+    connection_state_recovery: Recovery | None = attrs.field(
+        default=None,  # every event has one more argument for it, and is kept for a while
+        validator=_recovery,
+    )
+    """Whether a client that has lost its connection comes back to its id, rooms and data, and gets
+    what it has missed: `Recovery(max_disconnection=120.0, ...)`."""
 
 
 PUBLIC: Mapping[str, int] = MappingProxyType(

@@ -130,7 +130,7 @@ class Outbox:
         return True
 
     def push_control(self, encoded: Encoded) -> None:
-        """Queue a control packet, though events have passed the limit."""
+        """Queue a control packet, or what was sent before, though events have passed the limit."""
         if not self.closed and self._bears(encoded):
             self._add(encoded)
 

@@ -45,7 +45,7 @@ class RestingActor(NamespaceActor):
                 self.tell_surely(Unvisited())
 
     def _is_idle(self) -> bool:
-        return not (self._is_visited() or self.rooms or self._posting)
+        return not (self._is_visited() or self.away or self.rooms or self._posting)
 
     async def between_turns(self) -> None:
         """End if nobody needs it."""

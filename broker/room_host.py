@@ -22,6 +22,7 @@ from .errors import REFUSALS, EventError, JoinRefused, SocketDisconnected, unwra
 from .messages import (
     Asked,
     BeginJoin,
+    Emptied,
     EndJoin,
     Evict,
     HostMessage,
@@ -234,6 +235,8 @@ class RoomHost(AsyncActor[HostMessage]):
                     await self._call(hooks.receive, told)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the policy judges it
                     self._judge(hooks, unwrapped(error), f"receive of {told!r}")
+            case Emptied():
+                pass
             case Asked():
                 if not message.withdrawn:
                     await self._answer(hooks, message)
@@ -362,7 +365,7 @@ def _is_void(message: HostMessage) -> bool:
     match message:
         case Join() | Asked():
             return message.withdrawn
-        case Left():
+        case Left() | Emptied():
             return True
         case Told():
             return False

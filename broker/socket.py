@@ -8,7 +8,7 @@ sync. What follows is in `ending`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import trio
@@ -20,7 +20,7 @@ from .acks import Acks, value_of
 from .encoded import Encoded
 from .ending import end
 from .errors import SocketDisconnected, unwrapped
-from .gate import Gate
+from .gate import Gate, Way
 from .handler import F
 from .handlers import Handlers
 from .handshake import Handshake
@@ -31,23 +31,27 @@ from .membership import Membership
 from .messages import Audience, Doubt, Hosted
 from .options import TransportName
 from .outgoing import Outgoing, OutgoingRegistry
+from .place import Place
 from .reasons import DisconnectReason
+from .recorder import Recorder
 from .registry import Registry
 from .room_host import RoomHost
 from .session import Session
 from .socket_events import SocketEvents
 from .socket_nursery import SocketNursery
+from .socket_place import SocketPlace
 from .statistics import SocketStatistics
 from .target import Target, Targets
 
 logger = logging.getLogger("atrio.socket")
 
 
-class Socket(Targets, Membership, Registry, OutgoingRegistry):
+class Socket(Targets, SocketPlace, Membership, Registry, OutgoingRegistry):
     """One client in one namespace.
 
     `id` is unique to it, `namespace` where it is, `data` the user's own, `handshake` how it came,
-    `connected` whether it is there.
+    `connected` whether it is there, `recovered` whether its client had lost its connection and has
+    come back to this id, its rooms and data, and what it had missed.
 
     `on` registers a handler for it alone, which is called without it; `disconnecting` and
     `disconnect` are called with (reason).
@@ -63,7 +67,9 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         handshake: Handshake,
         session: Session,
         on_gone: Callable[[Socket], None],
+        place: Place | None = None,
     ) -> None:
+        """`place`: where its client may come back to, or has; None: it cannot."""
         Membership.__init__(self, sid, namespace.running("a socket"), namespace.max_name_length)
         self.namespace = namespace
         self.handshake = handshake
@@ -71,7 +77,10 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         self.connected = False
         self.recovered = False
         self.handlers = Handlers(of_socket=True)
-        self._gate = Gate(session.outbox)
+        self.place = place
+        outbox = session.outbox
+        self._way: Way = outbox if place is None else Recorder(outbox, place.history)
+        self._gate = Gate(outbox)
         self.push: Callable[[Encoded], bool] = self._gate.push
         self.hooks = Hooks(self, session)
         self.inbound = SocketEvents(self, session, self.hooks)
@@ -82,6 +91,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         self._nursery: SocketNursery | None = None
         self._heard: Outgoing | None = None  # none: nobody has ever listened
         self.acks = Acks()
+        self._take_place()
         namespace.visit()
 
     # What it is.
@@ -135,7 +145,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
     # Events to it.
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Send an event to this client. Once it has gone, nothing happens.
+        """Send an event to this client. Once it has gone, nothing happens, unless it may come back.
 
         Waits while more than half of its outbox's limit waits to be read, or it does not fit.
         Raises TypeError or ValueError for what cannot be sent.
@@ -245,7 +255,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
     def _outgoing(self) -> Outgoing:
         if self._heard is None:
             self._heard = Outgoing(
-                self._session.outbox, self.namespace.encoding.parser, self.hooks.report_soon
+                self._way, self.namespace.encoding.parser, self.hooks.report_soon
             )
             if self.connected:
                 self._open_gate()
@@ -293,8 +303,7 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         if self.gone:
             return
         self.gone = True
-        self._gate.shut()
-        self.push = self._gate.push
+        self._let_go(reason)
         self.scope.cancel()
         self.acks.fail(SocketDisconnected(self.id))
         self._session.outbox.stir()
@@ -317,24 +326,35 @@ class Socket(Targets, Membership, Registry, OutgoingRegistry):
         """Be connected: called in the namespace's turn."""
         self.connected = True
         self.inbound.expect_opening()
-        welcome = self.namespace.encoding.control(PacketType.CONNECT, {"sid": self.id})
-        self._session.outbox.push_control(welcome)
+        told = {"sid": self.id}
+        missed: Iterable[Encoded] = ()
+        if self.place is not None:
+            told["pid"] = self.place.pid
+            missed = self.place.entered(self)
+        # CONNECT first: a client keeps what comes before it, and had it twice if it came twice.
+        outbox = self._session.outbox
+        outbox.push_control(self.namespace.encoding.control(PacketType.CONNECT, told))
+        for event in missed:
+            outbox.push_control(event)
         self._open_gate()
 
     def _open_gate(self) -> None:
         """Let events through, or through another way."""
-        self._gate.open(self._heard or self._session.outbox)
-        self.push = self._gate.push
+        self._gate.open(self._heard or self._way)
+        self._follow_gate()
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
         """Keep an event back, and what comes behind it, until joins that run have ended."""
-        self._gate.keep(encoded, doubt)
-        self.push = self._gate.push
+        if not self.gone:
+            self._gate.keep(encoded, doubt)
+            self._follow_gate()
+        elif doubt.sure:  # they end without it
+            self.push(encoded)
 
     def resolve(self, room: Hosted, *, entered: bool) -> None:
         """Hear how a join has ended: called in the room's turn."""
         self._gate.resolve(room, entered=entered)
-        self.push = self._gate.push
+        self._follow_gate()
 
     def gets_behind_caller(self, encoded: Encoded) -> bool:
         """Whether this event is kept back for it by an `on_join` that waits for the caller."""

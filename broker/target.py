@@ -220,7 +220,9 @@ class Target(Targets):
         return survey.answers
 
     def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
-        return self._namespace.encoding.event(event, args, id_, compress=self._compress)
+        return self._namespace.encoding.event(
+            event, args, id_, compress=self._compress, volatile=self._volatile
+        )
 
     def _reached(self) -> Audience:
         return self._audience if self._own is None else Audience(frozenset({self._own.id}))

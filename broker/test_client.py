@@ -67,6 +67,7 @@ class TestClient:
     ) -> None:
         self.id = ""
         self.name = name
+        self._recoverable = False  # whether it could come back, as the broker says
         self.connected = False
         self.line = Line(self, sessions, parser_of(company.options.parser), instant=instant)
         self._company = company
@@ -183,12 +184,13 @@ class TestClient:
         match packet.type:
             case PacketType.CONNECT:
                 self.id = packet.data["sid"]
+                self._recoverable = "pid" in packet.data
                 self.connected = True
                 self._entered.send(packet)
             case PacketType.CONNECT_ERROR:
                 self._entered.send(packet)
             case PacketType.EVENT:
-                event, *args = packet.data
+                event, *args = self._without_offset(packet)
                 for watcher in self._watchers:
                     watcher(event, tuple(args))
                 if packet.id is not None and event in self._answering:
@@ -202,6 +204,12 @@ class TestClient:
             case _:
                 self._left()
         return None
+
+    def _without_offset(self, packet: Packet) -> list[Any]:
+        """Return an event as it was emitted: where clients may come back, it has an offset."""
+        data: list[Any] = packet.data
+        has_one = self._recoverable and packet.id is None and isinstance(data[-1], str)
+        return data[:-1] if has_one else data
 
     def failed(self, error: Exception, *, handled: bool) -> None:
         """Keep the exception of a handler or hook of this client, to fail the test with it.

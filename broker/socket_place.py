@@ -1,0 +1,102 @@
+"""A socket's place: what it has to do with it, so that its client may come back to another socket.
+
+All of it does nothing when the option `connection_state_recovery` is off, and there is no place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from .encoded import Encoded
+from .gate import Gate
+from .messages import Listener
+from .namespace_actor import NamespaceActor
+from .place import Occupant, Place
+from .reasons import DisconnectReason
+from .session import Session
+
+
+class SocketPlace:
+    """`Socket` makes it an `Occupant` of its place."""
+
+    place: Place | None
+    data: dict[str, Any]
+    gone: bool
+    recovered: bool
+    push: Callable[[Encoded], bool]
+    _gate: Gate
+    _session: Session
+    _actor: NamespaceActor
+    _stays = False
+    """Whether its place is kept for its client, as it has gone."""
+
+    @property
+    def _occupant(self) -> Occupant:
+        return cast("Occupant", self)
+
+    @property
+    def now(self) -> Listener:
+        """Itself, or who gets what is for it now."""
+        return self._occupant if self.place is None else self.place.now
+
+    @property
+    def heir(self) -> None:
+        """Nobody: who comes back does so to its place."""
+
+    def _take_place(self) -> None:
+        """Begin: as the heir, if somebody was there before."""
+        place = self.place
+        if place is None:
+            return
+        self.recovered = place.is_left
+        if self.recovered:
+            place.heir = self._occupant
+            self.data = place.data
+            self.push = self._note
+        else:
+            place.open_for(self._occupant)
+
+    def _note(self, encoded: Encoded) -> bool:
+        """Note in its history what it would get if it were there."""
+        assert self.place is not None
+        self.place.push(encoded)
+        return not self.gone
+
+    def _follow_gate(self) -> None:
+        """Push as the gate says, unless what is for it is only noted now."""
+        if self.place is None or not self.place.listens:
+            self.push = self._gate.push
+
+    def _let_go(self, reason: DisconnectReason) -> None:
+        """Get nothing any more; what would come is noted if its client may come back."""
+        self._stays = self.place is not None and self.place.left(self._occupant, reason)
+        if self._stays:
+            self._gate.empty()
+            self.push = self._note
+        else:
+            self._gate.shut()
+            self.push = self._gate.push
+
+    async def _go(self) -> None:
+        await (self._actor.depart if self._stays else self._actor.remove)(self._occupant)
+
+    # What its place, the namespace's turn and its end call.
+
+    def superseded(self) -> None:
+        """End with its connection: its client has connected anew."""
+        self._session.close(DisconnectReason.TRANSPORT_CLOSE)
+
+    def overwhelmed(self) -> None:
+        """End: too much waits for it to be let in."""
+        self._session.outbox_full()
+
+    def departed(self) -> None:
+        """Have its place be in the namespace instead."""
+        assert self.place is not None
+        self.place.departed()
+
+    def ended(self) -> None:
+        """Hear that its last hook has run."""
+        if self._stays and self.place is not None:
+            self.place.vacate(self.data)
