@@ -29,13 +29,15 @@ class Presence:
     """One socket, as its client sees it.
 
     `heard`: what came, in order: (args of an event, None), or (values of an ack, its id).
-    `state`: it is here, or the server said that it is out, or the client said so, or the
-    connection is over. `fenced`: whether all that was pushed for it has been read, for certain.
+    `pid`: by what it may come back. `state`: it is here, or the server said that it is out, or the
+    client said so, or the connection is over. `fenced`: whether all that was pushed for it has been
+    read, for certain.
     """
 
     client: str
     namespace: str
     sid: str
+    pid: str | None = None
     heard: list[tuple[list[Any], int | None]] = attrs.field(factory=list)
     state: Literal["here", "told", "left", "lost"] = "here"
     fenced: bool = False
@@ -210,7 +212,8 @@ class Line:
                     self._check(name in self._left, "an unwanted CONNECT", packet)
                     return  # it had changed its mind, which the server could not know
                 self._wanted.discard(name)
-                presence = Presence(self.client.name, name, packet.data["sid"])
+                told = packet.data
+                presence = Presence(self.client.name, name, told["sid"], told.get("pid"))
                 self.here[name] = presence
                 self.client.presences.append(presence)
             case PacketType.CONNECT_ERROR:
