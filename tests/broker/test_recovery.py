@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -608,3 +609,61 @@ async def test_all_namespaces_of_a_connection_come_back(wire: Callable[..., Any]
             assert again == first
             await broker.of("/dynamic").emit("here")
             assert str(await new.get()).startswith('42/dynamic,["here"')
+
+
+async def test_a_child_namespace_is_there_as_long_as_somebody_may_come_back(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(connection_state_recovery=Recovery(), cleanup_empty_child_namespaces=True)
+    broker.of(re.compile(r"^/child$"))
+    client = Returning(broker, wire, "/child")
+    async with broker:
+        async with client.connection():
+            await broker.of("/child").emit("a")
+        await wait_all_tasks_blocked()
+        await broker.of("/child").emit("b")
+        async with client.connection():
+            assert client.recovered
+        assert client.names == ["a", "b"]
+        assert broker.statistics().namespaces == 2
+        await trio.sleep(WINDOW + 1)
+        await wait_all_tasks_blocked()
+        assert broker.statistics().namespaces == 1
+        async with client.connection():
+            assert not client.recovered
+            assert client.pid is not None
+
+
+async def test_listeners_to_what_goes_out_hear_what_a_client_may_miss(
+    wire: Callable[..., Any],
+) -> None:
+    broker, _ = make()
+    client = Returning(broker, wire)
+    heard: list[object] = []
+    async with broker:
+        async with client.connection():
+            socket = broker.sockets[client.sid]
+            socket.on_any_outgoing(lambda event, *args: heard.append((event, args[:-1])))
+            await broker.emit("a", 1)
+            await socket.emit("b")
+        await broker.emit("c")
+        async with client.connection():
+            assert client.recovered
+    assert client.names == ["a", "b", "c"]
+    assert heard == [("a", (1,)), ("b", ())]
+
+
+async def test_who_is_away_is_asked_nothing_and_misses_no_question(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker, _ = make()
+    client = Returning(broker, wire)
+    async with broker:
+        async with client.connection():
+            await broker.emit("a")
+        answers = await broker.to("general").timeout(5).emit_with_ack("question")
+        assert not answers.values
+        assert not answers.missing
+        async with client.connection():
+            assert client.recovered
+    assert client.names == ["a"]
