@@ -71,8 +71,8 @@ async def _enter(socket: Socket) -> bool:
 
 
 async def _return_to_rooms(socket: Socket) -> None:
-    """Join the rooms of users' types again in which its place was kept: they may refuse it."""
-    for room in list(socket.place.room_actors) if socket.place is not None else ():
+    """Join the rooms of users' types again in which its seat was kept: they may refuse it."""
+    for room in list(socket.seat.room_actors) if socket.seat is not None else ():
         try:
             await socket.join(room)
         except Exception as error:  # noqa: BLE001 - what an `on_join` raises, its room has logged

@@ -91,7 +91,7 @@ def _offset(offsets: Offsets, last: object, *, volatile: bool) -> Offset | None:
     """Return the offset of an event that ends so far with `last`.
 
     A client takes whatever text an event ends with for an offset. So a volatile event, which needs
-    none, does not end with a text: such a one would be lost, and the client's place with it.
+    none, does not end with a text: such a one would be lost, and the client's seat with it.
     """
     if volatile and not isinstance(last, str | dt.datetime):
         return None

@@ -64,7 +64,7 @@ def _fan_out_with_care(
     for member in members:
         if member is sender or member.gone:
             continue
-        here = cast("Member", member)  # a place is nobody who is there
+        here = cast("Member", member)  # a seat is nobody who is there
         if put(encoded, here, here.push, volatile=volatile, survey=survey):
             recipients += 1
         else:

@@ -21,11 +21,11 @@ from .messages import Member, Remove
 from .namespace_actor import NamespaceActor
 from .namespace_calls import checked_room
 from .options import Options
-from .place import Place, Places
 from .resting import RestingActor
 from .room import Room, RoomTypes
 from .room_events import RoomEvents
 from .room_ref import RoomRef
+from .seat import Seat, Seats
 from .target import Everybody, Target
 
 logger = logging.getLogger("atrio.socket")
@@ -90,7 +90,7 @@ class Home(Everybody):
         self.room_types = room_types
         self.room_events = room_events
         self.actor: NamespaceActor | None = None
-        self.places: Places | None = None
+        self.seats: Seats | None = None
         self._visitors = 0
         self._ack_ids = count()  # as in Node one count for all: many are asked with the same bytes
 
@@ -111,23 +111,23 @@ class Home(Everybody):
         supervisor.start_soon(actor.run, name=f"namespace {self.name}")
         recovery = self.options.connection_state_recovery
         if recovery is not None:
-            self.places = Places(self.options, recovery, partial(self._expired, supervisor))
+            self.seats = Seats(self.options, recovery, partial(self._expired, supervisor))
         return actor
 
     def stop(self) -> None:
         """End a life: nobody comes back to it."""
-        self.actor = self.places = None
+        self.actor = self.seats = None
 
-    def _expired(self, supervisor: Supervisor, place: Place) -> None:
-        """Forget a place to which nobody has come back, and tell who wants to hear it."""
+    def _expired(self, supervisor: Supervisor, seat: Seat) -> None:
+        """Forget a seat to which nobody has come back, and tell who wants to hear it."""
         if self.actor is None:
             return
-        rooms = frozenset(place.room_actors)
+        rooms = frozenset(seat.room_actors)
         with suppress(ActorGone):
-            self.actor.tell_surely(Remove(place))
+            self.actor.tell_surely(Remove(seat))
         for handler in self.handlers.of_use("on_expired"):
             supervisor.start_soon(
-                self._tell_expired, handler, place.id, place.data, rooms, name="expired"
+                self._tell_expired, handler, seat.id, seat.data, rooms, name="expired"
             )
 
     async def _tell_expired(self, handler: Handler, *args: object) -> None:

@@ -30,25 +30,25 @@ class Delivery:
 
 
 class Listener(Protocol):
-    """Who gets events: a socket, or the place of one that has gone and may come back."""
+    """Who gets events: a socket, or the seat of one that has gone and may come back."""
 
     id: str
     gone: bool
     """Whether it has ended, and so enters no room any more."""
     room_actors: dict[str, Actor[RoomMessage]]
-    """The rooms it is in, or where its place is kept; each room writes its own entry."""
+    """The rooms it is in, or where its seat is kept; each room writes its own entry."""
 
     @property
     def now(self) -> Listener:
         """Who gets what is for it: itself, unless it has gone, and somebody is there instead."""
 
     @property
-    def place(self) -> Listener | None:
-        """Its place; None: it cannot come back."""
+    def seat(self) -> Listener | None:
+        """Its seat; None: it cannot come back."""
 
     @property
     def heir(self) -> Member | None:
-        """Who is about to come back to this place."""
+        """Who is about to come back to this seat."""
 
     def push(self, encoded: Encoded) -> bool:
         """Put an event into its outbox; False when it cannot be."""
@@ -91,7 +91,7 @@ class Member(Listener, Protocol):
         """Be connected: the first packet goes out, then what was pushed before."""
 
     def departed(self) -> None:
-        """Have its place be there instead."""
+        """Have its seat be there instead."""
 
 
 @attrs.frozen
@@ -216,7 +216,7 @@ class Asked:
 
 @attrs.frozen
 class Emptied:
-    """No place is kept any more, and nobody is in: the room may end."""
+    """No seat is kept any more, and nobody is in: the room may end."""
 
 
 HostMessage: TypeAlias = Join | Left | Told | Asked | Emptied
@@ -246,7 +246,7 @@ class Admit(Ask[bool]):
 
 @attrs.frozen
 class Remove(Ask[None]):
-    """Forget the socket, or the place."""
+    """Forget the socket, or the seat."""
 
     binding: ClassVar[bool] = True
     member: Listener
@@ -254,7 +254,7 @@ class Remove(Ask[None]):
 
 @attrs.frozen
 class Depart(Ask[None]):
-    """Have the socket's place, which it has, be here and in all its rooms instead, at once."""
+    """Have the socket's seat, which it has, be here and in all its rooms instead, at once."""
 
     binding: ClassVar[bool] = True
     member: Member

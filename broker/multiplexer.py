@@ -28,8 +28,8 @@ from .events import Encoding
 from .home import Home
 from .inbox import Inbox
 from .options import Options
-from .place import Place
 from .reasons import DisconnectReason
+from .seat import Seat
 from .session import Session
 from .socket import Socket
 from .timers import Timer
@@ -176,7 +176,7 @@ class Multiplexer:
             self._refuse(name, self._refusal(name, why))
             return
         namespace = self._namespaces.known(name)
-        if namespace is not None and _place_of(namespace, auth) is None:
+        if namespace is not None and _seat_of(namespace, auth) is None:
             socket = self._make_socket(namespace, auth)
             self._session.nursery.start_soon(self._let_in, socket, name="admission")
         else:
@@ -194,8 +194,8 @@ class Multiplexer:
         with search.scope:
             if namespace is None:
                 namespace = await self._namespaces.found(name, auth)
-            if namespace is not None and (place := _place_of(namespace, auth)) is not None:
-                await place.vacated()
+            if namespace is not None and (seat := _seat_of(namespace, auth)) is not None:
+                await seat.vacated()
         if search.scope.cancel_called:
             return  # the client has left it, or has gone
         del self._sought[name]
@@ -240,17 +240,17 @@ class Multiplexer:
 
     def _make_socket(self, namespace: Home, auth: dict[str, Any]) -> Socket:
         namespace.running("a socket")  # it may have rested
-        place = None
-        if namespace.places is not None:
+        seat = None
+        if namespace.seats is not None:
             timers = self._session.services.timers
-            place = namespace.places.claim(auth) or namespace.places.new(auth, timers)
+            seat = namespace.seats.claim(auth) or namespace.seats.new(auth, timers)
         socket = Socket(
-            secrets.token_urlsafe(15) if place is None else place.id,  # as long as Node's: 20
+            secrets.token_urlsafe(15) if seat is None else seat.id,  # as long as Node's: 20
             namespace,
             attrs.evolve(self._session.handshake, auth=auth),
             self._session,
             self._forget,
-            place,
+            seat,
         )
         self._sockets[namespace.name] = socket
         if self._alone is not None:
@@ -285,6 +285,6 @@ class Multiplexer:
         self._session.close(DisconnectReason.CONNECT_TIMEOUT)
 
 
-def _place_of(namespace: Home, auth: dict[str, Any]) -> Place | None:
-    """Return the place that a client wants to come back to, and may."""
-    return None if namespace.places is None else namespace.places.of(auth)
+def _seat_of(namespace: Home, auth: dict[str, Any]) -> Seat | None:
+    """Return the seat that a client wants to come back to, and may."""
+    return None if namespace.seats is None else namespace.seats.of(auth)

@@ -108,10 +108,10 @@ class NamespaceActor(NamespaceCalls):
 
     def _admit(self, member: Member) -> None:
         self.sockets[member.id] = member
-        place = self.away.pop(member.id, None)
-        if place is not None:
-            for name in list(place.room_actors):
-                self.rooms[name].give_back(place, member)
+        seat = self.away.pop(member.id, None)
+        if seat is not None:
+            for name in list(seat.room_actors):
+                self.rooms[name].give_back(seat, member)
         member.admitted()
 
     def _remove(self, listener: Listener) -> None:
@@ -125,12 +125,12 @@ class NamespaceActor(NamespaceCalls):
 
     def _depart(self, member: Member) -> None:
         # In one step: whoever emits to several rooms finds the one or the other, never both.
-        place = member.place
-        assert place is not None
+        seat = member.seat
+        assert seat is not None
         del self.sockets[member.id]
-        self.away[place.id] = place
-        for name in [*member.room_actors, *place.room_actors]:
-            self.rooms[name].keep_place(member, place)
+        self.away[seat.id] = seat
+        for name in [*member.room_actors, *seat.room_actors]:
+            self.rooms[name].keep_seat(member, seat)
         member.departed()
 
     # Rooms.
@@ -235,7 +235,7 @@ class NamespaceActor(NamespaceCalls):
     def _all(self, audience: Audience) -> dict[Listener, None]:
         """Return who gets what is for the audience now: as `select`, and who is away from it.
 
-        Who is about to come back stands for nobody yet: his place does.
+        Who is about to come back stands for nobody yet: his seat does.
         """
         selected: dict[Listener, None] = {}
         if audience.rooms is None:

@@ -55,7 +55,7 @@ Entry: TypeAlias = tuple[str, Join]
 class NamespaceCalls(Actor[NamespaceMessage]):
     """`sockets` and `rooms` by id and name; `closing`: whether rooms end, and no other is born.
 
-    `away`: the places of sockets that have gone and may come back, by their ids. They get events as
+    `away`: the seats of sockets that have gone and may come back, by their ids. They get events as
     those did, and are listed nowhere.
     """
 
@@ -254,12 +254,12 @@ class NamespaceCalls(Actor[NamespaceMessage]):
     async def remove(self, member: Member) -> None:
         """Let `member` out of all its rooms, and forget it, even when the caller is cancelled."""
         with trio.CancelScope(shield=True), suppress(ActorGone):
-            kept = () if member.place is None else member.place.room_actors
+            kept = () if member.seat is None else member.seat.room_actors
             await self.leave([member], [*member.room_actors, *kept])
             await self.ask(Remove(member))
 
     async def depart(self, member: Member) -> None:
-        """As `remove`, but have its place be in the namespace and its rooms instead."""
+        """As `remove`, but have its seat be in the namespace and its rooms instead."""
         with trio.CancelScope(shield=True), suppress(ActorGone):
             await self.ask(Depart(member))
 

@@ -3,7 +3,7 @@
 Events of one turn are pushed together, which is what makes many publishers cheap; a join or leave
 between two of them is a boundary: a newcomer gets no event from before it.
 
-A client that has lost its connection is no member, but its place is kept while it may come back: it
+A client that has lost its connection is no member, but its seat is kept while it may come back: it
 is `away`, and the room's events go there, too. The namespace moves it, in one step for all its
 rooms: so that is all the same to the order of events.
 
@@ -44,7 +44,7 @@ class RoomActor(Actor[RoomMessage]):
     """`members`: who is in the room, in the order they came, and each one's latest join.
 
     `joining`: whose `on_join` runs, and whether it is still to be in afterwards. `away`: who is not
-    in and still gets the events: the places of those who may come back, and those who have, until
+    in and still gets the events: the seats of those who may come back, and those who have, until
     their `on_join` starts. `host`: who runs the user's code, in a room of a user's type.
     Only this actor's turns write `members` and `joining`; the namespace's, too, from and to `away`.
     """
@@ -101,7 +101,7 @@ class RoomActor(Actor[RoomMessage]):
                 assert_never(message)
 
     def concerns(self, member: Member) -> bool:
-        """Whether a leave has something to do: the member is in, or will be, or its place is."""
+        """Whether a leave has something to do: the member is in, or will be, or its seat is."""
         return (
             member in self.members
             or member in self.joining
@@ -145,31 +145,31 @@ class RoomActor(Actor[RoomMessage]):
 
     # Who is away.
 
-    def keep_place(self, member: Member, place: Listener) -> None:
-        """Have the place of a member, or of who has not come back quite, be away instead."""
+    def keep_seat(self, member: Member, seat: Listener) -> None:
+        """Have the seat of a member, or of who has not come back quite, be away instead."""
         reply = self._reply_of(member)
         if reply is None:
             return
         if not self._let_out_member(member):
             del self.away[member]
-        self.away[place] = reply
-        place.room_actors[self.name] = self
+        self.away[seat] = reply
+        seat.room_actors[self.name] = self
 
-    def give_back(self, place: Listener, member: Member) -> None:
+    def give_back(self, seat: Listener, member: Member) -> None:
         """Let in who comes back; in a room of a user's type, only when its `on_join` has run."""
-        reply = self.away.pop(place)
+        reply = self.away.pop(seat)
         if self.host is not None and member not in self.members and member not in self.joining:
             self.away[member] = reply
             return
-        del place.room_actors[self.name]
+        del seat.room_actors[self.name]
         if self.host is None:
             self._enter(Join(member))
 
     def _forget_away(self, listener: Listener) -> None:
         if self.away.pop(listener, None) is None:
             return
-        if listener.place is not None:
-            del listener.place.room_actors[self.name]
+        if listener.seat is not None:
+            del listener.seat.room_actors[self.name]
         if self.host is not None and not self.away:
             with suppress(ActorGone):
                 self.host.tell_surely(Emptied())
@@ -187,7 +187,7 @@ class RoomActor(Actor[RoomMessage]):
     def _recipients(self) -> Iterable[Listener]:
         if not self.away:
             return self.members
-        # Who is about to come back gets all at his place, also where middleware has let him in.
+        # Who is about to come back gets all at his seat, also where middleware has let him in.
         heirs = {each.heir for each in self.away}
         return [*(member for member in self.members if member not in heirs), *self.away]
 
@@ -262,8 +262,8 @@ class RoomActor(Actor[RoomMessage]):
     def disband(self) -> None:
         """Have no members any more: it has failed, or ended without them."""
         for listener in self.away:
-            if listener.place is not None:
-                listener.place.room_actors.pop(self.name, None)
+            if listener.seat is not None:
+                listener.seat.room_actors.pop(self.name, None)
         self.away.clear()
         while self.members:
             member, _ = self.members.popitem()

@@ -31,22 +31,22 @@ from .membership import Membership
 from .messages import Audience, Doubt, Hosted
 from .options import TransportName
 from .outgoing import Outgoing, OutgoingRegistry
-from .place import Place
 from .reasons import DisconnectReason
 from .recorder import Recorder
 from .registry import Registry
 from .room_host import RoomHost
+from .seat import Seat
 from .session import Session
 from .socket_events import SocketEvents
 from .socket_nursery import SocketNursery
-from .socket_place import SocketPlace
+from .socket_seat import SocketSeat
 from .statistics import SocketStatistics
 from .target import Target, Targets
 
 logger = logging.getLogger("atrio.socket")
 
 
-class Socket(Targets, SocketPlace, Membership, Registry, OutgoingRegistry):
+class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
     """One client in one namespace.
 
     `id` is unique to it, `namespace` where it is, `data` the user's own, `handshake` how it came,
@@ -67,9 +67,9 @@ class Socket(Targets, SocketPlace, Membership, Registry, OutgoingRegistry):
         handshake: Handshake,
         session: Session,
         on_gone: Callable[[Socket], None],
-        place: Place | None = None,
+        seat: Seat | None = None,
     ) -> None:
-        """`place`: where its client may come back to, or has; None: it cannot."""
+        """`seat`: where its client may come back to, or has; None: it cannot."""
         Membership.__init__(self, sid, namespace.running("a socket"), namespace.max_name_length)
         self.namespace = namespace
         self.handshake = handshake
@@ -77,9 +77,9 @@ class Socket(Targets, SocketPlace, Membership, Registry, OutgoingRegistry):
         self.connected = False
         self.recovered = False
         self.handlers = Handlers(of_socket=True)
-        self.place = place
+        self.seat = seat
         outbox = session.outbox
-        self._way: Way = outbox if place is None else Recorder(outbox, place.history)
+        self._way: Way = outbox if seat is None else Recorder(outbox, seat.history)
         self._gate = Gate(outbox)
         self.push: Callable[[Encoded], bool] = self._gate.push
         self.hooks = Hooks(self, session)
@@ -91,7 +91,7 @@ class Socket(Targets, SocketPlace, Membership, Registry, OutgoingRegistry):
         self._nursery: SocketNursery | None = None
         self._heard: Outgoing | None = None  # none: nobody has ever listened
         self.acks = Acks()
-        self._take_place()
+        self._take_seat()
         namespace.visit()
 
     # What it is.
@@ -328,9 +328,9 @@ class Socket(Targets, SocketPlace, Membership, Registry, OutgoingRegistry):
         self.inbound.expect_opening()
         told = {"sid": self.id}
         missed: Iterable[Encoded] = ()
-        if self.place is not None:
-            told["pid"] = self.place.pid
-            missed = self.place.entered(self)
+        if self.seat is not None:
+            told["pid"] = self.seat.pid
+            missed = self.seat.entered(self)
         # CONNECT first: a client keeps what comes before it, and had it twice if it came twice.
         outbox = self._session.outbox
         outbox.push_control(self.namespace.encoding.control(PacketType.CONNECT, told))

@@ -334,7 +334,7 @@ async def test_of_too_many_who_are_away_the_first_is_given_up(wire: Callable[...
             assert sorted([first.recovered, second.recovered]) == [False, True]
 
 
-async def test_a_volatile_event_does_not_cost_the_client_its_place(
+async def test_a_volatile_event_does_not_cost_the_client_its_seat(
     wire: Callable[..., Any],
 ) -> None:
     """The official client takes any text at the end of an event for its offset."""
@@ -439,13 +439,13 @@ async def test_nothing_is_kept_of_old_sockets_and_of_those_who_do_not_come_back(
             gc.collect()
             assert [each() for each in old] == [None] * 3
             assert broker.statistics().sockets == 1
-            places = broker.of("/").places
-            assert places is not None
-            assert len(places) == 1
+            seats = broker.of("/").seats
+            assert seats is not None
+            assert len(seats) == 1
             assert broker.of("/").running("test").away == {}
         await trio.sleep(WINDOW + 1)
         assert broker.statistics().rooms == 0
-        assert len(places) == 0
+        assert len(seats) == 0
 
 
 @pytest.mark.parametrize("end", ["close", "cancel"])

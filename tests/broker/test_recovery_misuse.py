@@ -57,7 +57,7 @@ async def test_what_does_not_fit_is_a_new_client(
             assert answer["sid"] != client.sid
             assert answer["pid"] != client.pid
             assert not broker.sockets[answer["sid"]].recovered
-        async with client.connection():  # the place is still there for who tells the truth
+        async with client.connection():  # the seat is still there for who tells the truth
             assert client.recovered
 
 

@@ -96,7 +96,7 @@ async def test_refused_it_is_recovered_and_out(
     assert diary[-3:] == ["create", "refuse", "close"]
 
 
-async def test_gone_again_before_its_turn_it_still_has_its_place(
+async def test_gone_again_before_its_turn_it_still_has_its_seat(
     wire: Callable[..., Any], autojump_clock: MockClock
 ) -> None:
     broker, _, _ = make()

@@ -202,9 +202,7 @@ async def test_it_comes_back_until_the_window_has_passed(client: Client, mode: s
         assert await here.event() == ["c"]
 
 
-async def test_texts_that_are_no_offsets_do_not_cost_it_its_place(
-    client: Client, mode: str
-) -> None:
+async def test_texts_that_are_no_offsets_do_not_cost_it_its_seat(client: Client, mode: str) -> None:
     async with scene(client, mode) as here:
         await here.broker.emit("a")
         assert await here.event() == ["a"]

@@ -1,4 +1,4 @@
-"""Faults in how a client comes back to its place."""
+"""Faults in how a client comes back to its seat."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from broker.history import History
 from broker.messages import Member
 from broker.namespace_actor import NamespaceActor
 from broker.namespace_calls import NamespaceCalls
-from broker.place import Place
 from broker.room_actor import RoomActor
+from broker.seat import Seat
 
 from .planting import replaced
 
 
 @contextmanager
 def rooms_are_left_before_its_place_is_there() -> Iterator[None]:
-    """Exchange a socket for its place in two steps: what is emitted between them is lost."""
+    """Exchange a socket for its seat in two steps: what is emitted between them is lost."""
     right = NamespaceCalls.depart
 
     async def depart(self: NamespaceCalls, member: Member) -> None:
-        assert member.place is not None
+        assert member.seat is not None
         rooms = [self.rooms[name] for name in member.room_actors]
         await self.leave([member], member.room_actors)
         await right(self, member)
         for room in rooms:
-            room.away[member.place] = Reply()
-            member.place.room_actors[room.name] = room
+            room.away[member.seat] = Reply()
+            member.seat.room_actors[room.name] = room
 
     with replaced(NamespaceCalls, "depart", depart):
         yield
@@ -40,13 +40,13 @@ def rooms_are_left_before_its_place_is_there() -> Iterator[None]:
 
 @contextmanager
 def nothing_is_noted_while_the_last_hooks_run() -> Iterator[None]:
-    """Note only what comes once the place is in the rooms."""
-    right = Place.push
+    """Note only what comes once the seat is in the rooms."""
+    right = Seat.push
 
-    def push(self: Place, encoded: Any) -> bool:
+    def push(self: Seat, encoded: Any) -> bool:
         return right(self, encoded) if self._departed else False
 
-    with replaced(Place, "push", push):
+    with replaced(Seat, "push", push):
         yield
 
 
@@ -54,10 +54,10 @@ def nothing_is_noted_while_the_last_hooks_run() -> Iterator[None]:
 def nobody_waits_for_the_old_socket() -> Iterator[None]:
     """Let who comes back go on while the last hooks of the old socket run."""
 
-    async def vacated(self: Place) -> None:
+    async def vacated(self: Seat) -> None:
         await trio.lowlevel.checkpoint()
 
-    with replaced(Place, "vacated", vacated):
+    with replaced(Seat, "vacated", vacated):
         yield
 
 

@@ -1,6 +1,6 @@
-"""A socket's place: what it has to do with it, so that its client may come back to another socket.
+"""A socket's seat: what it has to do with it, so that its client may come back to another socket.
 
-All of it does nothing when the option `connection_state_recovery` is off, and there is no place.
+All of it does nothing when the option `connection_state_recovery` is off, and there is no seat.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from .encoded import Encoded
 from .gate import Gate
 from .messages import Listener
 from .namespace_actor import NamespaceActor
-from .place import Occupant, Place
 from .reasons import DisconnectReason
+from .seat import Occupant, Seat
 from .session import Session
 
 
-class SocketPlace:
-    """`Socket` makes it an `Occupant` of its place."""
+class SocketSeat:
+    """`Socket` makes it an `Occupant` of its seat."""
 
-    place: Place | None
+    seat: Seat | None
     data: dict[str, Any]
     gone: bool
     recovered: bool
@@ -29,7 +29,7 @@ class SocketPlace:
     _session: Session
     _actor: NamespaceActor
     _stays = False
-    """Whether its place is kept for its client, as it has gone."""
+    """Whether its seat is kept for its client, as it has gone."""
 
     @property
     def _occupant(self) -> Occupant:
@@ -38,39 +38,39 @@ class SocketPlace:
     @property
     def now(self) -> Listener:
         """Itself, or who gets what is for it now."""
-        return self._occupant if self.place is None else self.place.now
+        return self._occupant if self.seat is None else self.seat.now
 
     @property
     def heir(self) -> None:
-        """Nobody: who comes back does so to its place."""
+        """Nobody: who comes back does so to its seat."""
 
-    def _take_place(self) -> None:
+    def _take_seat(self) -> None:
         """Begin: as the heir, if somebody was there before."""
-        place = self.place
-        if place is None:
+        seat = self.seat
+        if seat is None:
             return
-        self.recovered = place.is_left
+        self.recovered = seat.is_left
         if self.recovered:
-            place.heir = self._occupant
-            self.data = place.data
+            seat.heir = self._occupant
+            self.data = seat.data
             self.push = self._note
         else:
-            place.open_for(self._occupant)
+            seat.open_for(self._occupant)
 
     def _note(self, encoded: Encoded) -> bool:
         """Note in its history what it would get if it were there."""
-        assert self.place is not None
-        self.place.push(encoded)
+        assert self.seat is not None
+        self.seat.push(encoded)
         return not self.gone
 
     def _follow_gate(self) -> None:
         """Push as the gate says, unless what is for it is only noted now."""
-        if self.place is None or not self.place.listens:
+        if self.seat is None or not self.seat.listens:
             self.push = self._gate.push
 
     def _let_go(self, reason: DisconnectReason) -> None:
         """Get nothing any more; what would come is noted if its client may come back."""
-        self._stays = self.place is not None and self.place.left(self._occupant, reason)
+        self._stays = self.seat is not None and self.seat.left(self._occupant, reason)
         if self._stays:
             self._gate.empty()
             self.push = self._note
@@ -81,7 +81,7 @@ class SocketPlace:
     async def _go(self) -> None:
         await (self._actor.depart if self._stays else self._actor.remove)(self._occupant)
 
-    # What its place, the namespace's turn and its end call.
+    # What its seat, the namespace's turn and its end call.
 
     def superseded(self) -> None:
         """End with its connection: its client has connected anew."""
@@ -92,11 +92,11 @@ class SocketPlace:
         self._session.outbox_full()
 
     def departed(self) -> None:
-        """Have its place be in the namespace instead."""
-        assert self.place is not None
-        self.place.departed()
+        """Have its seat be in the namespace instead."""
+        assert self.seat is not None
+        self.seat.departed()
 
     def ended(self) -> None:
         """Hear that its last hook has run."""
-        if self._stays and self.place is not None:
-            self.place.vacate(self.data)
+        if self._stays and self.seat is not None:
+            self.seat.vacate(self.data)

@@ -1,12 +1,12 @@
-"""A client's place in a namespace: it outlives its sockets, while the client may come back.
+"""A client's seat in a namespace: it outlives its sockets, while the client may come back.
 
 It has the socket's id, a secret by which the client is known when it comes back (`pid`), the
 history of what it was sent, and, while nobody is there, the data and the rooms. From the moment a
 socket goes to the moment its heir is let in, what is for it goes into the history alone: first by
-the socket, which runs its last hooks, then by the place, which is in the rooms instead of it, then
+the socket, which runs its last hooks, then by the seat, which is in the rooms instead of it, then
 by the heir, which is still in middleware.
 
-A place is given back once: to the first who asks, until he is in or has failed. Whoever asks while
+A seat is given back once: to the first who asks, until he is in or has failed. Whoever asks while
 the old socket is still there (its client is not: it is connected anew) ends it first, and waits for
 its last hook.
 """
@@ -29,7 +29,7 @@ from .reasons import DisconnectReason
 from .timers import Timer, Timers
 
 # Why a socket may have gone whose client comes back by itself: Node's list, without the server's
-# shutdown, for nobody is let in any more, and the places end with the broker's life.
+# shutdown, for nobody is let in any more, and the seats end with the broker's life.
 _RECOVERABLE = frozenset(
     {
         DisconnectReason.TRANSPORT_CLOSE,
@@ -41,7 +41,7 @@ _RECOVERABLE = frozenset(
 
 
 class Occupant(Member, Protocol):
-    """A socket, as its place sees it."""
+    """A socket, as its seat sees it."""
 
     data: dict[str, Any]
 
@@ -52,29 +52,29 @@ class Occupant(Member, Protocol):
         """End: too much waits for it to be let in."""
 
 
-class Place:
+class Seat:
     """One client's in one namespace; the `Listener` in its rooms while nobody is there."""
 
     gone = True
     writable = False
 
-    def __init__(self, places: Places, history: History) -> None:
+    def __init__(self, seats: Seats, history: History) -> None:
         self.id = secrets.token_urlsafe(15)  # 20 characters, as long as Node's
-        self.pid = secrets.token_urlsafe(18)  # whoever has it can come in the client's place
+        self.pid = secrets.token_urlsafe(18)  # whoever has it can come as the client
         self.history = history
         self.data: dict[str, Any] = {}
         self.room_actors: dict[str, Actor[RoomMessage]] = {}
         self.heir: Occupant | None = None
         self.vacant = trio.Event()  # set once the last hook of the socket has run
         self.deadline = 0.0
-        self._places = places
+        self._seats = seats
         self._occupant: Occupant | None = None
         self._departed = False  # whether it, not the socket, is in the rooms
         self.listens = False  # whether what is for the client is only noted
 
     @property
     def now(self) -> Listener:
-        """Who gets what is for this client: its socket, or the place itself."""
+        """Who gets what is for this client: its socket, or the seat itself."""
         return self if self._departed or self._occupant is None else self._occupant
 
     @property
@@ -83,7 +83,7 @@ class Place:
         return self._departed
 
     @property
-    def place(self) -> Listener:
+    def seat(self) -> Listener:
         """Itself."""
         return self
 
@@ -99,21 +99,21 @@ class Place:
         self.heir = None
         self._departed = self.listens = False
         self.vacant = trio.Event()
-        self._places.add(self)
+        self._seats.add(self)
         return self.history.missed()
 
     def left(self, socket: Occupant, reason: DisconnectReason) -> bool:
         """Have a socket go; return whether its client may come back to here."""
         if self.heir is socket:
             self.heir = None
-            self._places.await_return(self)
+            self._seats.await_return(self)
             return False
-        if not self._places.holds(self) or reason not in _RECOVERABLE:
-            self._places.give_up(self)
+        if not self._seats.holds(self) or reason not in _RECOVERABLE:
+            self._seats.give_up(self)
             return False
         self.listens = True
         self.history.break_off()
-        self.deadline = trio.current_time() + self._places.recovery.max_disconnection
+        self.deadline = trio.current_time() + self._seats.recovery.max_disconnection
         return True
 
     def departed(self) -> None:
@@ -125,7 +125,7 @@ class Place:
         self._occupant = None
         self.data = data
         self.vacant.set()
-        self._places.await_return(self)
+        self._seats.await_return(self)
 
     async def vacated(self) -> None:
         """End the socket that is there, if there is one, and wait until it has gone."""
@@ -148,74 +148,74 @@ class Place:
         """Hear of a volatile event, which is not for who is not there."""
 
 
-class Places:
+class Seats:
     """Those of one namespace, in one life, by their `pid`s.
 
     `expired` hears of each that has waited in vain.
     """
 
-    def __init__(self, options: Options, recovery: Recovery, expired: Callable[[Place], None]):
+    def __init__(self, options: Options, recovery: Recovery, expired: Callable[[Seat], None]):
         self.recovery = recovery
         # As long as it may take to see that a client has gone, and then for it to come back.
         self._keep = recovery.max_disconnection + options.ping_interval + 2 * options.ping_timeout
         self._expired = expired
-        self._by_pid: dict[str, Place] = {}
-        self._absent: dict[Place, Timer] = {}  # in the order in which they began to wait
+        self._by_pid: dict[str, Seat] = {}
+        self._absent: dict[Seat, Timer] = {}  # in the order in which they began to wait
 
     def __len__(self) -> int:
         return len(self._by_pid)
 
-    def new(self, auth: Mapping[str, Any], timers: Timers) -> Place:
-        """Return a place for a client that came with this `auth`.
+    def new(self, auth: Mapping[str, Any], timers: Timers) -> Seat:
+        """Return a seat for a client that came with this `auth`.
 
-        The offset that it tells is of an earlier place, if any: it tells it again, if it gets
+        The offset that it tells is of an earlier seat, if any: it tells it again, if it gets
         nothing here.
         """
         told = auth.get("offset")
         base = told if isinstance(told, str) else None
-        return Place(self, History(self.recovery, self._keep, timers, base))
+        return Seat(self, History(self.recovery, self._keep, timers, base))
 
-    def of(self, auth: Mapping[str, Any]) -> Place | None:
-        """Return the place that a client may come back to, going by what it tells."""
+    def of(self, auth: Mapping[str, Any]) -> Seat | None:
+        """Return the seat that a client may come back to, going by what it tells."""
         pid = auth.get("pid")
-        place = self._by_pid.get(pid) if isinstance(pid, str) else None
-        if place is None or place.heir is not None or not place.history.knows(auth.get("offset")):
+        seat = self._by_pid.get(pid) if isinstance(pid, str) else None
+        if seat is None or seat.heir is not None or not seat.history.knows(auth.get("offset")):
             return None
-        return place
+        return seat
 
-    def claim(self, auth: Mapping[str, Any]) -> Place | None:
-        """Take the place out, for a socket to be its heir; None: it comes as a new one."""
-        place = self.of(auth)
-        timer = None if place is None else self._absent.pop(place, None)
-        if place is None or timer is None:
+    def claim(self, auth: Mapping[str, Any]) -> Seat | None:
+        """Take the seat out, for a socket to be its heir; None: it comes as a new one."""
+        seat = self.of(auth)
+        timer = None if seat is None else self._absent.pop(seat, None)
+        if seat is None or timer is None:
             return None
         timer.cancel()
-        place.history.resume(auth.get("offset"))
-        return place
+        seat.history.resume(auth.get("offset"))
+        return seat
 
-    # What places tell.
+    # What seats tell.
 
-    def add(self, place: Place) -> None:
-        """Know a place from now on."""
-        self._by_pid[place.pid] = place
+    def add(self, seat: Seat) -> None:
+        """Know a seat from now on."""
+        self._by_pid[seat.pid] = seat
 
-    def holds(self, place: Place) -> bool:
+    def holds(self, seat: Seat) -> bool:
         """Whether it is known."""
-        return place.pid in self._by_pid
+        return seat.pid in self._by_pid
 
-    def await_return(self, place: Place) -> None:
+    def await_return(self, seat: Seat) -> None:
         """Keep it until its deadline; of too many, give up the one that has waited longest."""
-        self._absent[place] = place.history.timers.at(place.deadline, lambda: self._expire(place))
+        self._absent[seat] = seat.history.timers.at(seat.deadline, lambda: self._expire(seat))
         if len(self._absent) > self.recovery.max_absent:
             self._expire(next(iter(self._absent)))
 
-    def _expire(self, place: Place) -> None:
-        self._absent.pop(place).cancel()
-        self.give_up(place)
-        self._expired(place)
+    def _expire(self, seat: Seat) -> None:
+        self._absent.pop(seat).cancel()
+        self.give_up(seat)
+        self._expired(seat)
 
-    def give_up(self, place: Place) -> None:
-        """Know a place no more."""
-        self._by_pid.pop(place.pid, None)
-        place.history.close()
-        place.vacant.set()  # whoever waits for it comes as a new client
+    def give_up(self, seat: Seat) -> None:
+        """Know a seat no more."""
+        self._by_pid.pop(seat.pid, None)
+        seat.history.close()
+        seat.vacant.set()  # whoever waits for it comes as a new client
