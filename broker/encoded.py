@@ -102,7 +102,7 @@ class Encoded:
         return (self,)
 
     def event(self, parser: Parser) -> list[Any] | None:
-        """Return the event's name and arguments as its clients get them; None: it is none.
+        """Return the event's name and arguments as its clients' handlers get them; None: none.
 
         It is read when somebody asks, and then known: one broadcast has many who may. `parser` is
         the one it was encoded with.
@@ -125,7 +125,7 @@ class Encoded:
         if packet is None or packet.type is not PacketType.EVENT:
             return None
         event: list[Any] = packet.data
-        return event
+        return event if self.offset is None else event[:-1]
 
 
 class Kept(Encoded):

@@ -14,7 +14,24 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "features.md"
 
 # The sections, and the numbers of the features that each has to say something about.
-SECTIONS = {"Engine.IO": [f"A{number}" for number in range(1, 37)]}
+_NUMBERED = {
+    "Engine.IO": ("A", 36),
+    "Serving and the whole server": ("C", 15),
+    "Namespaces": ("D", 11),
+    "Rooms": ("E", 12),
+    "Sockets": ("F", 10),
+    "Broadcasts": ("G", 7),
+    "Acks": ("H", 6),
+    "Middleware": ("I", 6),
+    "Connection state recovery": ("J", 5),
+    "Parsers": ("L", 3),
+    "Limits": ("O", 10),
+    "Types": ("P", 2),
+}
+SECTIONS = {
+    section: [f"{letter}{number}" for number in range(1, last + 1)]
+    for section, (letter, last) in _NUMBERED.items()
+}
 
 
 @attrs.frozen
