@@ -81,16 +81,17 @@ class NamespaceCalls(Actor[NamespaceMessage]):
 
         `asks`: what expects their acks. When the broker has ended, nobody gets it.
         """
-        if (member := self._one_socket(audience)) is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            delivery = _send(encoded, member, audience.sender, volatile=volatile, asks=asks)
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return delivery
+        straight = self._way_to(_one_name(audience))
         try:
-            if (room := self._one_room(audience)) is not None:
-                delivery = await room.ask(Publish(encoded, audience.sender, volatile, asks))
-            else:
+            if straight is None:
                 delivery = await self.ask(PublishWide(audience, encoded, volatile, asks))
+            elif isinstance(straight, RoomActor):
+                delivery = await straight.ask(Publish(encoded, audience.sender, volatile, asks))
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                delivery = _send(encoded, straight, audience.sender, volatile=volatile, asks=asks)
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return delivery
         except ActorGone:
             return Delivery(0)
         host = handling_actor()
@@ -102,30 +103,27 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         self, audience: Audience, encoded: Encoded, *, volatile: bool = False
     ) -> None:
         """Post an event for its audience; raises `MailboxFull`."""
-        if (member := self._one_socket(audience)) is not None:
-            _send(encoded, member, audience.sender, volatile=volatile)
-            return
+        name = _one_name(audience)
+        straight = self._way_to(name)
         with suppress(ActorGone):
-            if (room := self._one_room(audience)) is not None:
-                room.tell_nowait(Publish(encoded, audience.sender, volatile))
-                return
-            publish = PublishWide(audience, encoded, volatile)
-            name = _one_name(audience)
-            if name is None:
-                self.tell_nowait(publish)
+            if isinstance(straight, RoomActor):
+                straight.tell_nowait(Publish(encoded, audience.sender, volatile))
+            elif straight is not None:
+                _send(encoded, straight, audience.sender, volatile=volatile)
+            elif name is None:
+                self.tell_nowait(PublishWide(audience, encoded, volatile))
             else:
-                self.tell_nowait(PublishBehind(name, publish))
+                self.tell_nowait(PublishBehind(name, PublishWide(audience, encoded, volatile)))
                 self._on_way[name] += 1
 
-    def _one_socket(self, audience: Audience) -> Member | None:
-        """Return the socket an event is for alone, if its id is all that was chosen."""
-        name = _one_name(audience)
-        return None if name is None or name in self._on_way else self.sockets.get(name)
+    def _way_to(self, name: str | None) -> RoomActor | Member | None:
+        """Return the room, or the socket with that id, to which an event for it alone can go.
 
-    def _one_room(self, audience: Audience) -> RoomActor | None:
-        """Return the room an event concerns alone, if there is one."""
-        name = _one_name(audience)
-        return None if name is None else self._room(name)
+        None: it goes through here, behind what waits here for the same name.
+        """
+        if name is None or name in self._on_way:
+            return None
+        return self.sockets.get(name) or self.rooms.get(name)
 
     def _room(self, name: str) -> RoomActor | None:
         """Return a room to post to; None: what is for it is posted here, behind what waits here."""
