@@ -47,17 +47,21 @@ _EXPECTED = (
 
 
 def parser_of(
-    choice: ParserName | Parser, max_attachments: int = socketio.MAX_ATTACHMENTS
+    choice: ParserName | Parser,
+    max_attachments: int = socketio.MAX_ATTACHMENTS,
+    *,
+    lenient: bool = False,
 ) -> Parser:
     """Return the parser of a name, or one that is given.
 
     What the latter reads is checked. `max_attachments`: how many a packet of JSON that is read may
-    have. Raises ValueError or TypeError for what is no parser.
+    have; `lenient`: it may be what Node reads besides. Raises ValueError or TypeError for what is
+    no parser.
     """
     if isinstance(choice, str):
         match choice:
             case "json":
-                return socketio.JsonParser(max_attachments)
+                return socketio.JsonParser(max_attachments, lenient=lenient)
             case "msgpack":
                 return msgpack.MSGPACK
             case _:

@@ -4,8 +4,8 @@ Source: the Socket.IO protocol document, revision 5, and socket.io-parser 4.2.7.
 `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`; the namespace `/` is left out. Binary
 types carry placeholders in their JSON and are followed by their attachments, nothing in between.
 
-The decoder is strict where Node is not: an EVENT or ACK has its array (`42` alone is refused), and
-nothing stands between the ack id and the array (`42 ["a"]` is refused).
+The decoder is strict where Node is not, unless it is lenient: an EVENT or ACK has its array (`42`
+alone is refused), and nothing stands between the ack id and the array (`42 ["a"]` is refused).
 """
 
 from __future__ import annotations
@@ -116,14 +116,19 @@ _HEAD = re.compile(
 )
 
 
+# Where Node reads a number: white space is part of one, and none is 0.
+_LENIENT_HEAD = re.compile(_HEAD.pattern.replace(r"\d{1,16}", r"[\d\s]{1,16}"), re.ASCII)
+
+
 class Decoder:
     """Turns one session's Engine.IO messages into packets: `add` each in the order it came."""
 
-    __slots__ = ("_attachments", "_max_attachments", "_pending")
+    __slots__ = ("_attachments", "_lenient", "_max_attachments", "_pending")
 
-    def __init__(self, max_attachments: int = MAX_ATTACHMENTS) -> None:
-        """`max_attachments`: how many a packet may have."""
+    def __init__(self, max_attachments: int = MAX_ATTACHMENTS, *, lenient: bool = False) -> None:
+        """`max_attachments`: how many a packet may have; `lenient`: as Node reads, see above."""
         self._max_attachments = max_attachments
+        self._lenient = lenient
         self._pending: tuple[Packet, int] | None = None  # waits for so many attachments
         self._attachments: list[bytes] = []
 
@@ -139,17 +144,20 @@ class Decoder:
 
     def _add_text(self, message: str) -> Packet | None:
         type_ = _DIGITS.get(message[:1])
-        head = _HEAD.match(message, 1)
+        head = (_LENIENT_HEAD if self._lenient else _HEAD).match(message, 1)
         if type_ is None or head is None:
             raise ProtocolError(f"expected a Socket.IO packet, saw {message[:20]!r}")
         count = head["count"]
         if (count is not None) != (type_ in _PLAIN):
             raise ProtocolError(f"expected a number of attachments in binary types only, {type_!r}")
+        body = message[head.end() :]
+        if self._lenient and not body and type_ in _BINARY:
+            return None  # Node, too, has nobody to give it to
         packet = _checked(
             _PLAIN.get(type_, type_),
             head["namespace"] or "/",
-            message[head.end() :],
-            None if head["id"] is None else int(head["id"]),
+            body,
+            None if head["id"] is None else _number(head["id"]),
         )
         if count is None:
             return packet
@@ -170,6 +178,13 @@ class Decoder:
         attachments, self._attachments = self._attachments, []
         self._pending = None
         return packet._replace(data=values.fill_placeholders(packet.data, attachments))
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text.strip() or 0)
+    except ValueError:
+        raise ProtocolError(f"expected an ack id, saw {text!r}") from None
 
 
 def _checked(type_: PacketType, namespace: str, text: str, id_: int | None) -> Packet:
@@ -248,13 +263,14 @@ class JsonParser:
 
     encode = staticmethod(encode)
 
-    def __init__(self, max_attachments: int = MAX_ATTACHMENTS) -> None:
-        """`max_attachments`: how many a packet that is read may have."""
+    def __init__(self, max_attachments: int = MAX_ATTACHMENTS, *, lenient: bool = False) -> None:
+        """As those of `Decoder`: for packets that are read."""
         self._max_attachments = max_attachments
+        self._lenient = lenient
 
     def decoder(self) -> Decoder:
         """Return what reads one new connection."""
-        return Decoder(self._max_attachments)
+        return Decoder(self._max_attachments, lenient=self._lenient)
 
     def __repr__(self) -> str:
         return "<Parser 'json'>"
