@@ -21,6 +21,8 @@ from .socket import Socket
 
 logger = logging.getLogger("atrio.socket")
 
+_FAILED = ConnectError("internal error")  # a user's error says nothing to clients
+
 
 def refusal(encoding: Encoding, message: str, data: Any = None) -> Encoded:
     """Return the packet that tells a client that it may not enter."""
@@ -49,9 +51,13 @@ async def admit(socket: Socket) -> Encoded | None:
             socket.namespace.visited()
     if admitted:
         await socket.inbound.open()
-    elif refused is not None:
+    elif refused is not None and not _is_kept_silent(socket, refused):
         return _told(socket, refused)
     return None
+
+
+def _is_kept_silent(socket: Socket, refused: ConnectError) -> bool:
+    return refused is _FAILED and socket.namespace.traps.failed_middleware_is_silent
 
 
 def _told(socket: Socket, refused: ConnectError) -> Encoded:
@@ -87,7 +93,7 @@ async def _pass_middleware(socket: Socket) -> ConnectError | None:
     recovery = socket.namespace.options.connection_state_recovery
     if socket.recovered and recovery is not None and recovery.skip_middlewares:
         return None
-    limit = socket.namespace.options.middleware_timeout
+    limit = socket.namespace.options.admission_timeout
     try:
         with trio.fail_after(limit):
             for middleware in socket.namespace.handlers.of_use("middleware"):
@@ -119,5 +125,5 @@ async def _refusal_by(middleware: Handler, socket: Socket) -> ConnectError | Non
             socket.id,
         )
         socket.hooks.tell_witness(error)
-        return ConnectError("internal error")
+        return _FAILED
     return None

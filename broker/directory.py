@@ -157,7 +157,7 @@ class Directory:
     async def _fits(self, parent: DynamicNamespace, name: str, auth: dict[str, Any]) -> bool:
         if isinstance(parent.fits, re.Pattern):
             return parent.has_pattern_for(name)
-        limit = self._options.middleware_timeout
+        limit = self._options.admission_timeout
         try:
             with trio.move_on_after(limit):
                 return await parent.fits(name, auth) is True

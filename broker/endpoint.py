@@ -201,7 +201,12 @@ class Endpoint:
             f"; {refused.hint}" if refused.hint else "",
         )
         self._hooks.hear_of(refused, request)
-        return refused.refusal.response(upgrading=upgrading, hint=refused.hint, headers=headers)
+        return refused.refusal.response(
+            upgrading=upgrading,
+            hint=refused.hint,
+            headers=headers,
+            flattens=self._options.traps.upgrades_are_refused_with_400,
+        )
 
     # Polling.
 

@@ -97,6 +97,8 @@ class EventHandling:
                 refusal = error
             case _:
                 await self._hooks.report(error, event)
+                if self._home.traps.failed_handler_is_silent:
+                    return
                 refusal = _INTERNAL
         if id_ is not None:
             try:

@@ -85,6 +85,7 @@ class Home(Everybody):
     ) -> None:
         self.name = name
         self.options = options
+        self.traps = options.traps
         self.encoding = Encoding.of(options, name)
         self.handlers = handlers
         self.room_types = room_types

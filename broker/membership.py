@@ -22,6 +22,7 @@ class Membership:
         """`actor`: that of its namespace; `longest_name`: of rooms, in characters."""
         self.id = sid
         self.gone = False
+        self.at_home = True
         self.room_actors: dict[str, Actor[RoomMessage]] = {}
         self._actor = actor
         self._longest_name = longest_name
@@ -30,7 +31,9 @@ class Membership:
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms it is in, and its own id; nothing once it has left them, as it has gone."""
-        return frozenset() if self._forgotten else self.joined_rooms | {self.id}
+        if self._forgotten:
+            return frozenset()
+        return self.joined_rooms | {self.id} if self.at_home else self.joined_rooms
 
     @property
     def joined_rooms(self) -> frozenset[str]:
@@ -40,10 +43,11 @@ class Membership:
     async def join(self, *rooms: str) -> None:
         """Enter rooms, one after the other; when it returns, every later broadcast arrives.
 
-        Raises `JoinRefused`, also beyond `max_rooms_per_socket`, and whatever else a room's
-        `on_join` raises; `ActorCycle` inside a room that the join would wait for; TypeError or
-        ValueError for what is no room's name; `SocketDisconnected` once the socket has gone. A
-        refusal leaves the rooms before it as they are, entered; cancelled, it has entered none.
+        Raises `JoinRefused`, also beyond `max_rooms_per_socket` and for the id of another socket,
+        and whatever else a room's `on_join` raises; `ActorCycle` inside a room that the join would
+        wait for; TypeError or ValueError for what is no room's name; `SocketDisconnected` once the
+        socket has gone. A refusal leaves the rooms before it as they are, entered; cancelled, it
+        has entered none.
         """
         entered: list[Entry] = []
         try:

@@ -35,6 +35,8 @@ class Listener(Protocol):
     id: str
     gone: bool
     """Whether it has ended, and so enters no room any more."""
+    at_home: bool
+    """Whether it is in its own room: always, unless the profile allows it to leave that."""
     room_actors: dict[str, Actor[RoomMessage]]
     """The rooms it is in, or where its seat is kept; each room writes its own entry."""
 

@@ -66,7 +66,12 @@ class Multiplexer:
         self._session = session
         self._namespaces = namespaces
         self._options = options
-        self._decoder = parser_of(options.parser, options.max_attachments).decoder()
+        parser = parser_of(
+            options.parser,
+            options.max_attachments,
+            lenient=options.traps.bare_packets_are_accepted,
+        )
+        self._decoder = parser.decoder()
         self._longest_name = options.max_name_length
         self._size = 0  # of the packet whose attachments still come
         self._sockets: dict[str, Socket] = {}
@@ -74,6 +79,7 @@ class Multiplexer:
         # Namespaces the server has put the client out of: the latest, for it may go on asking.
         self._dismissed: dict[str, None] = {}
         self._logged: set[str] = set()  # limits that are worth one line
+        self._waits_once = options.traps.connect_timeout_is_one_shot
         self._alone: Timer | None = None
         self._expect_namespace()
 
@@ -253,7 +259,7 @@ class Multiplexer:
             seat,
         )
         self._sockets[namespace.name] = socket
-        if self._alone is not None:
+        if self._alone is not None and not self._waits_once:
             self._alone.cancel()
         return socket
 
@@ -262,7 +268,10 @@ class Multiplexer:
         if self._sockets.get(name) is socket:
             del self._sockets[name]
             self._dismiss(name)
-        if not any(other.connected for other in self._sockets.values()):
+        if self._waits_once:
+            if socket.was_connected and self._alone is not None:
+                self._alone.cancel()
+        elif not any(other.connected for other in self._sockets.values()):
             self._expect_namespace()
 
     def _expect_namespace(self) -> None:

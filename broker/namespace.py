@@ -168,6 +168,7 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         self.room_types = RoomTypes()
         self.room_events = RoomEvents()
         self._children: dict[str, Namespace] = {}
+        self.traps = options.traps
         self._options = options
 
     @property

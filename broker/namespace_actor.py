@@ -260,10 +260,11 @@ class NamespaceActor(NamespaceCalls):
     def members(self, name: str) -> Iterable[Member]:
         """Return who is in a room now; a socket's id is a room with that socket in it."""
         socket = self.sockets.get(name)
-        if socket is not None:
+        if socket is not None and not (self._own_rooms_are_rooms and self._is_like_others(socket)):
             return (socket,)
         room = self.rooms.get(name)
-        return () if room is None else room.members
+        members = () if room is None else tuple(room.members)
+        return (socket, *members) if socket is not None and socket.at_home else members
 
     def abandon(self, message: NamespaceMessage) -> None:
         """Answer what waits when the broker ends."""

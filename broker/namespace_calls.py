@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -62,6 +62,7 @@ class NamespaceCalls(Actor[NamespaceMessage]):
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(name)
         self._options = options
+        self._own_rooms_are_rooms = options.traps.own_rooms_are_rooms
         self.closing = False
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
@@ -116,6 +117,14 @@ class NamespaceCalls(Actor[NamespaceMessage]):
                 self.tell_nowait(PublishBehind(name, PublishWide(audience, encoded, volatile)))
                 self._on_way[name] += 1
 
+    def publish_alone(
+        self, member: Member, encoded: Encoded, *, volatile: bool, asks: Survey | None = None
+    ) -> Delivery:
+        """Put an event into the outbox of one socket, if it is connected."""
+        if member.id not in self.sockets:
+            return Delivery(0)
+        return _send(encoded, member, None, volatile=volatile, asks=asks)
+
     def _way_to(self, name: str | None) -> RoomActor | Member | None:
         """Return the room, or the socket with that id, to which an event for it alone can go.
 
@@ -123,7 +132,14 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         """
         if name is None or name in self._on_way:
             return None
-        return self.sockets.get(name) or self.rooms.get(name)
+        member = self.sockets.get(name)
+        if member is None:
+            return self.rooms.get(name)
+        return None if self._own_rooms_are_rooms and self._is_like_others(member) else member
+
+    def _is_like_others(self, member: Member) -> bool:
+        """Whether others are in a socket's own room, or it has left that."""
+        return member.id in self.rooms or not member.at_home
 
     def _room(self, name: str) -> RoomActor | None:
         """Return a room to post to; None: what is for it is posted here, behind what waits here."""
@@ -178,9 +194,11 @@ class NamespaceCalls(Actor[NamespaceMessage]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if name in self.sockets or name in self.away:
             if name == member.id:
+                member.at_home = True
                 return None
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            raise JoinRefused("this room is another socket's own", room=name)
+            if not self._own_rooms_are_rooms:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                raise JoinRefused("this room is another socket's own", room=name)
         with self._counting(member, name), waiting_for(partial(self._host, name)):
             while True:
                 join = Join(member)
@@ -226,9 +244,13 @@ class NamespaceCalls(Actor[NamespaceMessage]):
             if join is not None:
                 entered.append((name, join))
 
-    async def leave(self, members: Iterable[Member], rooms: Iterable[str]) -> None:
+    async def leave(self, members: Collection[Member], rooms: Iterable[str]) -> None:
         """Let members out of rooms, in one step. They leave even when the caller is cancelled."""
         names = tuple(rooms)
+        if self._own_rooms_are_rooms:
+            for member in members:
+                if member.id in names and member.id in self.sockets:
+                    member.at_home = False
         await _let_out(
             [
                 (room, Leave(member))

@@ -19,6 +19,7 @@ from protocol.parser import Parser, ParserName, parser_of
 from protocol.socketio import MAX_ATTACHMENTS
 
 from .handshake import Request
+from .profile import PROFILES, ProfileName, Traps
 
 TransportName: TypeAlias = Literal["polling", "websocket"]
 _COMPRESSED_FROM = 1024  # less fits into one packet of the network anyway
@@ -285,6 +286,23 @@ class EngineOptions:
     healthz: str | None = attrs.field(default=None, validator=_optional_path)
     """Path that answers 200 while everything that must run runs. Off: the path is the user's."""
 
+    profile: ProfileName = attrs.field(
+        default="strict",  # nobody wants a trap that he does not know
+        validator=_one_of(*PROFILES),
+    )
+    """What becomes of Node's traps: `strict` mends them; with `node` they are as in Node, for
+    programs that come from there and may rest on one. See `traps`."""
+
+    @property
+    def traps(self) -> Traps:
+        """Which of Node's traps are there: what `profile` means."""
+        return PROFILES[self.profile]
+
+    @property
+    def admission_timeout(self) -> float:
+        """How long a namespace may take to let one client in, or to come to be for it."""
+        return math.inf if self.traps.admission_has_no_deadline else self.middleware_timeout
+
 
 @attrs.frozen(kw_only=True)
 class Recovery:
@@ -363,6 +381,11 @@ class Options(EngineOptions):
 
     ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
+
+    @property
+    def socket_ack_timeout(self) -> float:
+        """The same when one socket alone is asked."""
+        return math.inf if self.traps.acks_of_one_have_no_deadline else self.ack_timeout
 
     parser: ParserName | Parser = attrs.field(default="json", validator=_parser)
     """What lies in the messages; clients need the same. Every client has JSON."""

@@ -24,13 +24,19 @@ class Refusal:
     status: int = 400
 
     def response(
-        self, *, upgrading: bool, hint: str = "", headers: Mapping[str, str] | None = None
+        self,
+        *,
+        upgrading: bool,
+        hint: str = "",
+        headers: Mapping[str, str] | None = None,
+        flattens: bool = False,
     ) -> Response:
         """Return the answer; `upgrading`: to a websocket handshake, which gets plain text.
 
-        `hint` is added for people where the message alone does not help.
+        `hint` is added for people where the message alone does not help; `flattens`: websocket
+        handshakes are told no other status than 400.
         """
-        if upgrading and self.status == 400:
+        if upgrading and (self.status == 400 or flattens):
             text = self.message + (f". {hint}" if hint else "")
             return Response(400, text.encode(), "text/html")
         body: dict[str, object] = {"code": self.code, "message": self.message}

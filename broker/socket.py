@@ -76,12 +76,14 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         self.data: dict[str, Any] = {}
         self.connected = False
         self.recovered = False
+        self.was_connected = False
         self.handlers = Handlers(of_socket=True)
         self.seat = seat
         outbox = session.outbox
-        self._way: Way = outbox if seat is None else Recorder(outbox, seat.history)
+        self._exit: Way = outbox if seat is None else Recorder(outbox, seat.history)
         self._gate = Gate(outbox)
         self.push: Callable[[Encoded], bool] = self._gate.push
+        self._sends_ahead = namespace.traps.middleware_emits_at_once
         self.hooks = Hooks(self, session)
         self.inbound = SocketEvents(self, session, self.hooks)
         self.scope = trio.CancelScope()
@@ -169,7 +171,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         self._check_answerable()
         id_ = self.namespace.next_ack_id()
         encoded = self._encoded(event, args, id_)
-        limit = self.namespace.ack_timeout if timeout is None else timeout
+        limit = self.namespace.options.socket_ack_timeout if timeout is None else timeout
         with trio.move_on_after(limit):
             await self._room_for(encoded)
             self._check_answerable()
@@ -206,6 +208,8 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
 
     def send(self, encoded: Encoded) -> bool:
         """Push what is for this client alone: what its `on_join` sends passes what is kept."""
+        if self._sends_ahead:  # of the CONNECT packet
+            return self._way.push(encoded)
         if self._gate.keeps:
             host = handling_actor()
             if isinstance(host, RoomHost) and host.joiner is self:
@@ -255,7 +259,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
     def _outgoing(self) -> Outgoing:
         if self._heard is None:
             self._heard = Outgoing(
-                self._way, self.namespace.encoding.parser, self.hooks.report_soon
+                self._exit, self.namespace.encoding.parser, self.hooks.report_soon
             )
             if self.connected:
                 self._open_gate()
@@ -264,7 +268,13 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
     # As a target.
 
     def _target(self) -> Target:
-        return Target(self.namespace, Audience(sender=self))
+        return Target(self.namespace, self._others)
+
+    @property
+    def _others(self) -> Audience:
+        if self.connected and self.namespace.traps.own_rooms_are_rooms:
+            return Audience(excluded=frozenset({self.id}))  # whoever is in that room, or nobody
+        return Audience(sender=self)
 
     @property
     def broadcast(self) -> Target:
@@ -272,7 +282,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         return self._target()
 
     def _flagged(self) -> Target:
-        return Target(self.namespace, Audience(sender=self), own=self)
+        return Target(self.namespace, self._others, own=self)
 
     # Its end.
 
@@ -303,6 +313,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         if self.gone:
             return
         self.gone = True
+        self._sends_ahead = False
         self._let_go(reason)
         self.scope.cancel()
         self.acks.fail(SocketDisconnected(self.id))
@@ -324,7 +335,8 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
 
     def admitted(self) -> None:
         """Be connected: called in the namespace's turn."""
-        self.connected = True
+        self.connected = self.was_connected = True
+        self._sends_ahead = False
         self.inbound.expect_opening()
         told = {"sid": self.id}
         missed: Iterable[Encoded] = ()
@@ -340,8 +352,12 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
 
     def _open_gate(self) -> None:
         """Let events through, or through another way."""
-        self._gate.open(self._heard or self._way)
+        self._gate.open(self._way)
         self._follow_gate()
+
+    @property
+    def _way(self) -> Way:
+        return self._heard or self._exit
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
         """Keep an event back, and what comes behind it, until joins that run have ended."""

@@ -20,6 +20,7 @@ from .handshake import Handshake
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
 from .namespace_calls import Entry, checked_room
+from .profile import Traps
 from .survey import Answers, Survey
 
 
@@ -52,6 +53,8 @@ class Publisher(Protocol):
 
     name: str
     encoding: Encoding
+    traps: Traps
+    """Which of Node's traps are there."""
 
     @property
     def max_name_length(self) -> int:
@@ -83,7 +86,8 @@ class Targets(abc.ABC):
         """Choose rooms, or sockets by their ids: the union of all calls, each socket once.
 
         `to()` reaches nobody, whatever is chained to it: an empty list of rooms that a client
-        gave must not mean everybody. Raises TypeError for a room that is no str.
+        gave must not mean everybody. (In the profile `node` it chooses nothing, and so everybody.)
+        Raises TypeError for a room that is no str.
         """
         return self._target().also_to(rooms)
 
@@ -147,7 +151,8 @@ class Target(Targets):
         names = frozenset(_checked(rooms, "to"))
         if chosen is not None:
             names = chosen | names if chosen else chosen
-        return self._with(attrs.evolve(self._audience, rooms=names))
+        everybody = not names and self._namespace.traps.empty_target_is_everybody
+        return self._with(attrs.evolve(self._audience, rooms=None if everybody else names))
 
     def but_not(self, rooms: tuple[str, ...]) -> Target:
         """Return this target without the members of these rooms."""
@@ -191,7 +196,9 @@ class Target(Targets):
         """
         actor = self._namespace.running("emit")
         encoded = self._encoded(event, args)
-        return await actor.publish(self._reached(), encoded, volatile=self._volatile)
+        if self._own is not None:
+            return await self._emit_alone(actor, self._own, encoded)
+        return await actor.publish(self._audience, encoded, volatile=self._volatile)
 
     def emit_nowait(self, event: str, *args: Any) -> None:
         """Send an event without waiting until it is in the outboxes.
@@ -200,7 +207,10 @@ class Target(Targets):
         """
         actor = self._namespace.running("emit_nowait")
         encoded = self._encoded(event, args)
-        actor.publish_nowait(self._reached(), encoded, volatile=self._volatile)
+        if self._own is not None:
+            actor.publish_alone(self._own, encoded, volatile=self._volatile)
+        else:
+            actor.publish_nowait(self._audience, encoded, volatile=self._volatile)
 
     async def emit_with_ack(self, event: str, *args: Any) -> Answers:
         """Send an event that asks for an ack; returns what everybody who gets it has answered.
@@ -221,7 +231,10 @@ class Target(Targets):
         survey = Survey(self._namespace.next_ack_id())
         encoded = self._encoded(event, args, survey.id)
         with closing(survey):
-            await actor.publish(self._reached(), encoded, volatile=self._volatile, asks=survey)
+            if self._own is not None:
+                await self._emit_alone(actor, self._own, encoded, survey)
+            else:
+                await actor.publish(self._audience, encoded, volatile=self._volatile, asks=survey)
             survey.miss_those_behind_caller(encoded)
             await survey.answered(deadline)
         return survey.answers
@@ -231,8 +244,13 @@ class Target(Targets):
             event, args, id_, compress=self._compress, volatile=self._volatile
         )
 
-    def _reached(self) -> Audience:
-        return self._audience if self._own is None else Audience(frozenset({self._own.id}))
+    async def _emit_alone(
+        self, actor: NamespaceActor, member: Member, encoded: Encoded, asks: Survey | None = None
+    ) -> Delivery:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        delivery = actor.publish_alone(member, encoded, volatile=self._volatile, asks=asks)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return delivery
 
     # Their sockets.
 
@@ -240,11 +258,8 @@ class Target(Targets):
         """Return who is in the target now, and whose they are; raises `BrokerNotRunning`."""
         actor = self._namespace.running(what)
         # A socket in middleware may be in rooms already, but is not connected.
-        members = [
-            member
-            for member in actor.select(self._reached())
-            if member.id in actor.sockets and not member.gone
-        ]
+        selected = actor.select(self._audience) if self._own is None else [self._own]
+        members = [member for member in selected if member.id in actor.sockets and not member.gone]
         return [(actor, members)]
 
     async def fetch_sockets(self) -> list[FetchedSocket]:

@@ -23,6 +23,7 @@ BROKER = [
     "audit",
     "audited",
     "handshake",
+    "profile",
     "options",
     "encoded",
     "timers",
