@@ -15,6 +15,7 @@ from typing import Any
 
 import trio
 from handlers_app import add_handlers
+from traps_app import make_traps
 from typed_app import make_typed
 
 from broker import Broker, ConnectError, Request, ResponseHeaders, Socket
@@ -200,6 +201,7 @@ APPS: dict[str, Callable[[], Engine | Broker]] = {
     "msgpack-meeting": partial(make_meeting, parser="msgpack", **LENIENT),
     "handlers": partial(make_handlers, **LENIENT),
     "deflated-meeting": partial(make_meeting, per_message_deflate=True, **LENIENT),
+    "traps": make_traps,
     "typed": partial(make_typed, **LENIENT),
     "msgpack-typed": partial(make_typed, parser="msgpack", **LENIENT),
 }

@@ -173,6 +173,42 @@ function addHandlers(io) {
   });
 }
 
+function addTraps(io) {
+  // Without these, one that throws ends the process.
+  process.on("uncaughtException", () => {});
+  process.on("unhandledRejection", () => {});
+  io.engine.opts.allowRequest = (request, done) => {
+    done(null, !new URL(request.url, "http://any").searchParams.has("banned"));
+  };
+  io.of((name, auth, next) => {
+    if (name !== "/never") next(null, false);
+  });
+  io.on("connection", (socket) => {
+    socket.on("echo", (text, done) => done(text));
+    socket.on("fail", (done) => {
+      throw new Error("swordfish");
+    });
+    socket.on("join", (room, done) => {
+      socket.join(room);
+      done(true);
+    });
+    socket.on("leave-own", (done) => {
+      socket.leave(socket.id);
+      done(socket.rooms.has(socket.id));
+    });
+    socket.on("tell", (rooms, text) => io.to(rooms).emit("told", text));
+    socket.on("tell-others", (room, text) => socket.to(room).emit("told", text));
+    socket.on("tell-me", (text) => socket.emit("told", text));
+  });
+  io.of("/greeting").use((socket, next) => {
+    socket.emit("session", "before");
+    next("refuse" in socket.handshake.auth ? new Error("no") : undefined);
+  });
+  io.of("/failing").use(async () => {
+    throw new Error("the database has gone");
+  });
+}
+
 function socketIO(http, options, ...handlers) {
   const io = new Server(http, options);
   for (const add of handlers) add(io);
@@ -199,6 +235,7 @@ const APPS = {
       addMeetingHandlers,
     ),
   handlers: (http) => socketIO(http, { ...LENIENT, ...ANYBODY }, addHandlers),
+  traps: (http) => socketIO(http, { connectTimeout: 1000 }, addTraps),
   "deflated-meeting": (http) =>
     socketIO(
       http,
