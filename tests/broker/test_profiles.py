@@ -355,11 +355,15 @@ async def test_many_acks_without_a_timeout(profile: ProfileName, autojump_clock:
 
 
 @both
-async def test_a_poll_of_a_websocket_session(profile: ProfileName, http: Wire) -> None:
+async def test_a_request_that_node_answers_badly(profile: ProfileName, http: Wire) -> None:
     broker = Broker(profile=profile)
+    target = POLL.replace("polling", "websocket")
     async with broker, http(broker) as client:
-        status, _, body = await client.request("GET", POLL.replace("polling", "websocket"))
+        status, _, body = await client.request("GET", target)
         assert (status, b'"code":3' in body) == (400, True)
+    async with broker, http(broker) as client:
+        status, _, body = await client.request("GET", target.replace("EIO=4", "EIO=5"), **UPGRADE)
+        assert (status, body) == (400, b"Unsupported protocol version")
 
 
 # Row 15.
@@ -574,6 +578,25 @@ async def test_a_check_that_never_answers(
             assert await silent(client, 900)
             assert given_up == []
     assert len(given_up) == 1  # the client has gone, and nothing of it is left
+
+
+# Row 22.
+
+
+@both
+async def test_errors_have_the_form_of_node(profile: ProfileName, wire: Wire, http: Wire) -> None:
+    broker = Broker(profile=profile)
+    async with broker, wire(broker) as client:
+        await client.send("40/nope,")
+        assert await client.get() == '44/nope,{"message":"Invalid namespace"}'
+    async with broker, http(broker) as client:
+        status, headers, body = await client.request("GET", POLL + "&sid=nobody")
+        assert (status, headers["content-type"]) == (400, "application/json")
+        assert body == b'{"code":1,"message":"Session ID unknown"}'
+        _, _, body = await client.request("GET", POLL)
+        sid = body.decode().split('"sid":"')[1].split('"')[0]
+        status, _, body = await client.request("POST", f"{POLL}&sid={sid}", b"40")
+        assert (status, body) == (200, b"ok")
 
 
 # Handlers that fail: no row of its own, but as much of a trap.
