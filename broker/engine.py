@@ -17,7 +17,8 @@ import trio
 
 from .handshake import Handshake
 from .inbox import Inbox
-from .options import EngineOptions, TransportName
+from .option_checks import TransportName
+from .options import EngineOptions
 from .reasons import DisconnectReason
 from .server import Server
 from .session import Session as EngineSession

@@ -17,7 +17,8 @@ import trio
 
 from .compression import chosen_coding, compressed
 from .handshake import Headers, Request
-from .options import EngineOptions, Network
+from .option_checks import Network
+from .options import EngineOptions
 
 _READ_SIZE = 65536
 _READ_AHEAD = 65536  # a client that pipelines more than this waits

@@ -35,8 +35,6 @@ class Listener(Protocol):
     id: str
     gone: bool
     """Whether it has ended, and so enters no room any more."""
-    at_home: bool
-    """Whether it is in its own room: always, unless the profile allows it to leave that."""
     room_actors: dict[str, Actor[RoomMessage]]
     """The rooms it is in, or where its seat is kept; each room writes its own entry."""
 
@@ -67,6 +65,8 @@ class Member(Listener, Protocol):
     """A socket, as rooms and namespaces see it."""
 
     acks: Acks
+    at_home: bool
+    """Whether it is in its own room: always, unless the profile allows it to leave that."""
 
     def keep(self, encoded: Encoded, doubt: Doubt) -> None:
         """Keep an event back, and what comes behind it, until joins that run have ended."""

@@ -263,7 +263,7 @@ class NamespaceActor(NamespaceCalls):
         if socket is not None and not (self._own_rooms_are_rooms and self._is_like_others(socket)):
             return (socket,)
         room = self.rooms.get(name)
-        members = () if room is None else tuple(room.members)
+        members: Iterable[Member] = () if room is None else room.members
         return (socket, *members) if socket is not None and socket.at_home else members
 
     def abandon(self, message: NamespaceMessage) -> None:

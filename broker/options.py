@@ -5,205 +5,92 @@ Times are seconds (float), sizes are bytes (int).
 
 from __future__ import annotations
 
-import inspect
-import ipaddress
 import math
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from protocol.parser import Parser, ParserName, parser_of
+from protocol.parser import Parser, ParserName
 from protocol.socketio import MAX_ATTACHMENTS
 
+from . import option_checks as checks
 from .handshake import Request
+from .option_checks import Network, TransportName
 from .profile import PROFILES, ProfileName, Traps
-
-TransportName: TypeAlias = Literal["polling", "websocket"]
-_COMPRESSED_FROM = 1024  # less fits into one packet of the network anyway
-_COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 
 AllowRequest: TypeAlias = Callable[[Request], Awaitable[bool | None]]
 GenerateId: TypeAlias = Callable[[Request], str | Awaitable[str]]
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _at_least(minimum: float, *, above: bool = False) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if (
-            not number
-            or not math.isfinite(value)  # type: ignore[arg-type]
-            or value < minimum  # type: ignore[operator]
-            or (above and value == minimum)
-        ):
-            bound = "more than" if above else "at least"
-            raise ValueError(f"{attribute.name}: expected {bound} {minimum:g}, saw {value!r}")
-
-    return check
-
-
-def _count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{attribute.name}: expected a whole number from 1 up, saw {value!r}")
-
-
-def _optional_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _count(None, attribute, value)
-
-
-def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{attribute.name}: expected True or False, saw {value!r}")
-
-
-def _one_of(*allowed: str) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in allowed:
-            raise ValueError(f"{attribute.name}: expected one of {allowed}, saw {value!r}")
-
-    return check
-
-
-def _path(value: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"path: expected a URL path like '/socket.io/', saw {value!r}")
-    return f"/{value.strip('/')}/" if value.strip("/") else "/"
-
-
-def _optional_path(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and not str(value).startswith("/"):
-        raise ValueError(f"{attribute.name}: expected a path like '/healthz', saw {value!r}")
-
-
-def _transports(value: Iterable[TransportName] | TransportName) -> tuple[TransportName, ...]:
-    names = cast("tuple[TransportName, ...]", (value,) if isinstance(value, str) else tuple(value))
-    if not names or set(names) - {"polling", "websocket"}:
-        raise ValueError(f"transports: expected 'polling', 'websocket' or both, saw {value!r}")
-    return names
-
-
-def _origins(value: str | Iterable[str]) -> tuple[str, ...]:
-    origins = (value,) if isinstance(value, str) else tuple(value)
-    for origin in origins:
-        if origin != "*" and ("://" not in origin or origin.endswith("/")):
-            raise ValueError(
-                "cors_allowed_origins: expected '*' or origins like 'https://app.example' "
-                f"(scheme, host, port if unusual, no path), saw {origin!r}"
-            )
-    return origins
-
-
-def _networks(value: str | Iterable[str | Network]) -> tuple[Network, ...]:
-    entries = (value,) if isinstance(value, str) else tuple(value)
-    try:
-        return tuple(ipaddress.ip_network(entry) for entry in entries)
-    except ValueError as error:
-        raise ValueError(f"trusted_proxies: expected networks like '10.0.0.0/8': {error}") from None
-
-
-def _cookie(value: str | bool | None) -> str | None:
-    name = "io" if value is True else value or None
-    if name is not None and not _COOKIE_NAME.fullmatch(name):
-        raise ValueError(f"cookie: expected letters, digits, '_', '-' or '.', saw {name!r}")
-    return name
-
-
-def _async_function(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    call = getattr(value, "__call__", None)  # noqa: B004 - an object may have one that is async
-    if not (inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call)):
-        raise TypeError(f"{attribute.name}: expected an `async def` function, saw {value!r}")
-
-
-def _function(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"{attribute.name}: expected a function, saw {value!r}")
-
-
-def _threshold(value: bool | int | None) -> int | None:
-    if isinstance(value, bool):
-        return _COMPRESSED_FROM if value else None
-    return value
-
-
-def _parser(_: object, _attribute: attrs.Attribute[Any], value: ParserName | Parser) -> None:
-    parser_of(value)
-
-
-_seconds = _at_least(0, above=True)
 
 
 @attrs.frozen(kw_only=True)
 class EngineOptions:
     """What the Engine.IO layer needs to know."""
 
-    path: str = attrs.field(default="/engine.io/", converter=_path)
+    path: str = attrs.field(default="/engine.io/", converter=checks.path)
     """The URL path of the endpoint."""
 
     transports: tuple[TransportName, ...] = attrs.field(
         default=("polling", "websocket"),  # what every client tries, in its order
-        converter=_transports,
+        converter=checks.transports,
     )
-    ping_interval: float = attrs.field(default=25.0, validator=_seconds)
+    ping_interval: float = attrs.field(default=25.0, validator=checks.seconds)
     """From one answered ping to the next. Node's value: below the 30 s of many proxies."""
 
-    ping_timeout: float = attrs.field(default=20.0, validator=_seconds)
+    ping_timeout: float = attrs.field(default=20.0, validator=checks.seconds)
     """How long a pong may take; as long again, once, from when something else comes instead. Node's
     value: a phone may lose its network for some seconds."""
 
-    max_http_buffer_size: int = attrs.field(default=1_000_000, validator=_count)
+    max_http_buffer_size: int = attrs.field(default=1_000_000, validator=checks.count)
     """The largest thing a client may send at once: a polling body, a websocket message."""
 
     max_packets_per_second: int | None = attrs.field(
         default=None,  # what a client's work is, the program knows: a game sends more than a chat
-        validator=_optional_count,
+        validator=checks.optional_count,
     )
     """How many Engine.IO packets a client may send: events, acks, attachments, pongs. One that
     sends more is disconnected for the reason `rate limit`. None: any number."""
 
     max_bytes_per_second: int | None = attrs.field(
         default=None,  # as above
-        validator=_optional_count,
+        validator=checks.optional_count,
     )
     """The same in bytes."""
 
-    rate_burst: float = attrs.field(default=5.0, validator=_seconds)
+    rate_burst: float = attrs.field(default=5.0, validator=checks.seconds)
     """So many seconds' worth of the two above a client may send at once when it has been quiet:
     when it connects again, it sends what it has kept. One message of `max_http_buffer_size` is
     always allowed then."""
 
     max_connections: int | None = attrs.field(
         default=None,  # what a machine can hold depends on the program
-        validator=_optional_count,
+        validator=checks.optional_count,
     )
     """How many sessions there may be; the next handshake is answered 503. None: any number."""
 
     max_connections_per_address: int | None = attrs.field(
         default=None,  # behind a proxy that is not in `trusted_proxies` all have one address
-        validator=_optional_count,
+        validator=checks.optional_count,
     )
     """How many sessions one address may have; the next handshake is answered 429. Of IPv6 a /64
     is one address: who has one has all of it. None: any number."""
 
-    headers_timeout: float = attrs.field(default=60.0, validator=_seconds)
+    headers_timeout: float = attrs.field(default=60.0, validator=checks.seconds)
     """How long the head of an HTTP request may take, and the silence between two. Node's value."""
 
-    request_timeout: float = attrs.field(default=300.0, validator=_seconds)
+    request_timeout: float = attrs.field(default=300.0, validator=checks.seconds)
     """How long the body of an HTTP request may take. Node's value: a phone may be slow."""
 
-    allow_upgrades: bool = attrs.field(default=True, validator=_flag)
+    allow_upgrades: bool = attrs.field(default=True, validator=checks.flag)
     """Whether a polling session may go over to websocket; that is how most clients start."""
 
-    upgrade_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    upgrade_timeout: float = attrs.field(default=10.0, validator=checks.seconds)
     """How long an upgrade's probe may take; the polling session outlives it."""
 
     allow_request: AllowRequest | None = attrs.field(
         default=None,  # most decide by a namespace's middleware, which knows the client's `auth`
-        validator=attrs.validators.optional(_async_function),
+        validator=attrs.validators.optional(checks.async_function),
     )
     """Asked with the `Request` of each handshake whether the client may have a session. It may not
     when this returns False or raises `ConnectError(message)`: 403 with code 4 and the message,
@@ -212,31 +99,31 @@ class EngineOptions:
 
     generate_id: GenerateId | None = attrs.field(
         default=None,  # 20 random characters: nobody guesses another's
-        validator=attrs.validators.optional(_function),
+        validator=attrs.validators.optional(checks.function),
     )
     """Gives the id of each new session, from the `Request` of its handshake; async or not. Who
     knows an id can act for its client while that polls. What is no id, or is in use, and what this
     raises, is logged, and the client gets 400 with code 3."""
 
-    middleware_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    middleware_timeout: float = attrs.field(default=10.0, validator=checks.seconds)
     """How long the program may take to let one client in: `allow_request`, `generate_id`, a
     namespace's middleware, `of(check)` for a name."""
 
-    cors_allowed_origins: tuple[str, ...] = attrs.field(default=(), converter=_origins)
+    cors_allowed_origins: tuple[str, ...] = attrs.field(default=(), converter=checks.origins)
     """Origins that may connect besides the server's own; `"*"` = all. None by default: a page of
     somebody else must not act in the name of the user who looks at it."""
 
-    cors_credentials: bool = attrs.field(default=False, validator=_flag)
+    cors_credentials: bool = attrs.field(default=False, validator=checks.flag)
     """Whether foreign pages may send cookies along. Off: cookies are what such an attack uses."""
 
-    cookie: str | None = attrs.field(default=None, converter=_cookie)
+    cookie: str | None = attrs.field(default=None, converter=checks.cookie)
     """Name of a cookie with the session's id, for sticky load balancers; True = "io". None: most
     have no use for it."""
 
     http_compression: int | None = attrs.field(
-        default=_COMPRESSED_FROM,
-        converter=_threshold,
-        validator=_optional_count,
+        default=checks.COMPRESSED_FROM,
+        converter=checks.threshold,
+        validator=checks.optional_count,
     )
     """From how many bytes on the answer to a poll is compressed, if the client takes that. None or
     False: never. On, as in Node: who polls often has a slow network, and a poll has all that waits
@@ -244,51 +131,51 @@ class EngineOptions:
 
     per_message_deflate: int | None = attrs.field(
         default=None,
-        converter=_threshold,
-        validator=_optional_count,
+        converter=checks.threshold,
+        validator=checks.optional_count,
     )
     """From how many bytes on a websocket message is deflated, for clients that offer it; True =
     1024. None or False: never, and what clients send is not deflated either. Off, as in Node: small
     events gain nothing, and each large one costs 10 ms of the loop per megabyte."""
 
-    max_outbox_bytes: int = attrs.field(default=4_000_000, validator=_count)
+    max_outbox_bytes: int = attrs.field(default=4_000_000, validator=checks.count)
     """What may wait for one client. Four times the largest message a client may send."""
 
-    max_outbox_packets: int = attrs.field(default=10_000, validator=_count)
+    max_outbox_packets: int = attrs.field(default=10_000, validator=checks.count)
     """The same in packets: a packet costs memory of its own, however small it is."""
 
     overflow: Literal["disconnect", "drop_oldest", "drop_newest"] = attrs.field(
         default="disconnect",  # it reconnects and asks again: better than a hole in its events
-        validator=_one_of("disconnect", "drop_oldest", "drop_newest"),
+        validator=checks.one_of("disconnect", "drop_oldest", "drop_newest"),
     )
     """What happens when an event does not fit into an outbox: its client is disconnected, or the
     oldest events that wait there are dropped, or the new one is. Acks are never dropped."""
 
-    slow_timeout: float = attrs.field(default=30.0, validator=_seconds)
+    slow_timeout: float = attrs.field(default=30.0, validator=checks.seconds)
     """How long an outbox may stay above half of its limits before the client counts as slow."""
 
-    max_inbox_bytes: int = attrs.field(default=4_000_000, validator=_count)
+    max_inbox_bytes: int = attrs.field(default=4_000_000, validator=checks.count)
     """What may wait for one socket's handlers before its client is read no further."""
 
-    max_inbox_packets: int = attrs.field(default=1_000, validator=_count)
+    max_inbox_packets: int = attrs.field(default=1_000, validator=checks.count)
     """The same in events."""
 
-    flush_delay: float = attrs.field(default=0.001, validator=_at_least(0))
+    flush_delay: float = attrs.field(default=0.001, validator=checks.at_least(0))
     """The longest an event waits for others to be written with it: a thousandth of what people
     notice, and long enough to write a burst at once."""
 
-    grace: float = attrs.field(default=5.0, validator=_at_least(0))
+    grace: float = attrs.field(default=5.0, validator=checks.at_least(0))
     """How long `close` waits for clients and handlers. Below the 10 s service managers give."""
 
-    trusted_proxies: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
+    trusted_proxies: tuple[Network, ...] = attrs.field(default=(), converter=checks.networks)
     """Networks whose `X-Forwarded-*` headers are believed; anybody can write such a header."""
 
-    healthz: str | None = attrs.field(default=None, validator=_optional_path)
+    healthz: str | None = attrs.field(default=None, validator=checks.optional_path)
     """Path that answers 200 while everything that must run runs. Off: the path is the user's."""
 
     profile: ProfileName = attrs.field(
         default="strict",  # nobody wants a trap that he does not know
-        validator=_one_of(*PROFILES),
+        validator=checks.one_of(*PROFILES),
     )
     """What becomes of Node's traps: `strict` mends them; with `node` they are as in Node, for
     programs that come from there and may rest on one. See `traps`."""
@@ -312,21 +199,21 @@ class Recovery:
     and never a part: then the client comes back as a new one. Raises ValueError or TypeError.
     """
 
-    max_disconnection: float = attrs.field(default=120.0, validator=_seconds)
+    max_disconnection: float = attrs.field(default=120.0, validator=checks.seconds)
     """How long a client may be away. Node's value: a tunnel, a lift, a sleeping page."""
 
-    skip_middlewares: bool = attrs.field(default=True, validator=_flag)
+    skip_middlewares: bool = attrs.field(default=True, validator=checks.flag)
     """Whether who comes back is let in without middleware, which has let it in before. As in Node;
     off, middleware may still refuse it."""
 
-    max_bytes: int = attrs.field(default=1_000_000, validator=_count)
+    max_bytes: int = attrs.field(default=1_000_000, validator=checks.count)
     """What is kept of the events of one socket, to be sent again. A quarter of what may wait for a
     client, so that coming back does not fill its outbox. Events are shared, not copied."""
 
-    max_packets: int = attrs.field(default=1_000, validator=_count)
+    max_packets: int = attrs.field(default=1_000, validator=checks.count)
     """The same in packets."""
 
-    max_absent: int = attrs.field(default=10_000, validator=_count)
+    max_absent: int = attrs.field(default=10_000, validator=checks.count)
     """How many clients may be away in one namespace; of more, the first to go are given up. So a
     network that fails for all does not fill the memory."""
 
@@ -340,46 +227,46 @@ def _recovery(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 class Options(EngineOptions):
     """What a `Broker` needs to know: `Broker(Options(ping_interval=10))`."""
 
-    path: str = attrs.field(default="/socket.io/", converter=_path)
+    path: str = attrs.field(default="/socket.io/", converter=checks.path)
     """The URL path of the endpoint: where every client looks by default."""
 
-    connect_timeout: float = attrs.field(default=45.0, validator=_seconds)
+    connect_timeout: float = attrs.field(default=45.0, validator=checks.seconds)
     """How long a connection may be in no namespace, and an event waits for a loop to begin. Node's
     value."""
 
-    max_namespaces_per_connection: int = attrs.field(default=100, validator=_count)
+    max_namespaces_per_connection: int = attrs.field(default=100, validator=checks.count)
     """How many namespaces one client may be in. More than a program has, unless a client makes
     them up, where they are dynamic: each costs a socket, and maybe a namespace."""
 
-    max_rooms_per_socket: int = attrs.field(default=1_000, validator=_count)
+    max_rooms_per_socket: int = attrs.field(default=1_000, validator=checks.count)
     """How many rooms one socket may be in, besides its own. More than anybody can follow; it is
     there for programs that join whatever a client names."""
 
-    max_name_length: int = attrs.field(default=255, validator=_count)
+    max_name_length: int = attrs.field(default=255, validator=checks.count)
     """The longest name of a namespace, room or client's event, in characters. As long as a file's:
     for names that people or programs give, not for content."""
 
-    max_attachments: int = attrs.field(default=MAX_ATTACHMENTS, validator=_count)
+    max_attachments: int = attrs.field(default=MAX_ATTACHMENTS, validator=checks.count)
     """How many binary values a client's event or ack may hold. As in Node: each may be as large as
     `max_http_buffer_size`."""
 
-    handler_grace: float = attrs.field(default=5.0, validator=_at_least(0))
+    handler_grace: float = attrs.field(default=5.0, validator=checks.at_least(0))
     """How long the handlers of a client that has gone may go on."""
 
     handler_timeout: float | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_seconds)
+        default=None, validator=attrs.validators.optional(checks.seconds)
     )
     """How long one handler may run; None: a handler may wait for people."""
 
-    disconnect_timeout: float = attrs.field(default=5.0, validator=_at_least(0))
+    disconnect_timeout: float = attrs.field(default=5.0, validator=checks.at_least(0))
     """How long the disconnect hooks of one socket may take, shielded from cancellation; the same
     for the last hooks of a room, and for the answer to an `ask` that is cancelled."""
 
-    cleanup_empty_child_namespaces: bool = attrs.field(default=False, validator=_flag)
+    cleanup_empty_child_namespaces: bool = attrs.field(default=False, validator=checks.flag)
     """Whether a namespace that came to be by a pattern or check ends when nobody needs it. Off, as
     in Node; to turn it on where clients choose the names, lest there be more and more."""
 
-    ack_timeout: float = attrs.field(default=10.0, validator=_seconds)
+    ack_timeout: float = attrs.field(default=10.0, validator=checks.seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
 
     @property
@@ -387,7 +274,7 @@ class Options(EngineOptions):
         """The same when one socket alone is asked."""
         return math.inf if self.traps.acks_of_one_have_no_deadline else self.ack_timeout
 
-    parser: ParserName | Parser = attrs.field(default="json", validator=_parser)
+    parser: ParserName | Parser = attrs.field(default="json", validator=checks.parser)
     """What lies in the messages; clients need the same. Every client has JSON."""
 
     connection_state_recovery: Recovery | None = attrs.field(
@@ -412,8 +299,8 @@ PUBLIC: Mapping[str, int] = MappingProxyType(
 class Drain:
     """How a broker lets its clients go in waves; raises ValueError."""
 
-    batch: int = attrs.field(default=100, validator=_count)
+    batch: int = attrs.field(default=100, validator=checks.count)
     """Sessions of one wave. So many connect again at once, each with its first requests."""
 
-    interval: float = attrs.field(default=1.0, validator=_seconds)
+    interval: float = attrs.field(default=1.0, validator=checks.seconds)
     """From one wave to the next: the others have mostly found their new place by then."""

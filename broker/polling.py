@@ -17,7 +17,7 @@ from protocol import ProtocolError, engineio
 
 from .encoded import CLOSE, NOOP, Encoded
 from .flusher import settled
-from .options import TransportName
+from .option_checks import TransportName
 from .outbox import Outbox
 from .reasons import DisconnectReason
 from .timers import Timer, Timers

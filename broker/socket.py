@@ -29,7 +29,7 @@ from .hooks import Hooks
 from .loops import Loop
 from .membership import Membership
 from .messages import Audience, Doubt, Hosted
-from .options import TransportName
+from .option_checks import TransportName
 from .outgoing import Outgoing, OutgoingRegistry
 from .reasons import DisconnectReason
 from .recorder import Recorder

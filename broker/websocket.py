@@ -19,7 +19,8 @@ import trio_websocket
 from protocol import deflate
 from protocol.websocket import FrameSplitter, Passed, text_frame
 
-from .options import EngineOptions, TransportName
+from .option_checks import TransportName
+from .options import EngineOptions
 from .outbox import Outbox
 from .wire import DeflatingWire, Wire
 

@@ -13,6 +13,7 @@ from broker.encoded import Encoded
 from broker.membership import Membership
 from broker.messages import Audience, Delivery, Join, Leave, Member
 from broker.namespace_calls import NamespaceCalls
+from broker.namespace_routes import NamespaceRoutes
 from broker.socket import Socket
 
 from .planting import replaced
@@ -76,16 +77,16 @@ def join_raises_though_it_happened() -> Iterator[None]:
 @contextmanager
 def emit_raises_though_it_happened() -> Iterator[None]:
     """Look for cancellation behind the fan-out, too: it raises, and all have the event."""
-    right = NamespaceCalls.publish
+    right = NamespaceRoutes.publish
 
     async def publish(
-        self: NamespaceCalls, audience: Audience, encoded: Encoded, *, volatile: bool = False
+        self: NamespaceRoutes, audience: Audience, encoded: Encoded, *, volatile: bool = False
     ) -> Delivery:
         delivery = await right(self, audience, encoded, volatile=volatile)
         await trio.lowlevel.checkpoint()
         return delivery
 
-    with replaced(NamespaceCalls, "publish", publish):
+    with replaced(NamespaceRoutes, "publish", publish):
         yield
 
 

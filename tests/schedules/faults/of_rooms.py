@@ -17,6 +17,7 @@ from broker.gate import Gate
 from broker.messages import Audience, Delivery, Join, Leave, Member, Publish
 from broker.namespace_actor import NamespaceActor
 from broker.namespace_calls import NamespaceCalls
+from broker.namespace_routes import NamespaceRoutes
 from broker.outbox import Outbox
 from broker.room_actor import RoomActor
 from broker.socket_events import SocketEvents
@@ -53,7 +54,7 @@ def fan_out_in_slices() -> Iterator[None]:
 @contextmanager
 def each_room_by_itself() -> Iterator[None]:
     """Send an event for several rooms to one after the other; the first wins for each socket."""
-    right = NamespaceCalls.publish
+    right = NamespaceRoutes.publish
 
     async def publish(
         self: NamespaceActor, audience: Audience, encoded: Encoded, *, volatile: bool = False
@@ -69,7 +70,7 @@ def each_room_by_itself() -> Iterator[None]:
             await trio.lowlevel.checkpoint()
         return Delivery(recipients)
 
-    with replaced(NamespaceCalls, "publish", publish):
+    with replaced(NamespaceRoutes, "publish", publish):
         yield
 
 
