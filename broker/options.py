@@ -185,11 +185,6 @@ class EngineOptions:
         """Which of Node's traps are there: what `profile` means."""
         return PROFILES[self.profile]
 
-    @property
-    def admission_timeout(self) -> float:
-        """How long a namespace may take to let one client in, or to come to be for it."""
-        return math.inf if self.traps.admission_has_no_deadline else self.middleware_timeout
-
 
 @attrs.frozen(kw_only=True)
 class Recovery:
@@ -268,6 +263,11 @@ class Options(EngineOptions):
 
     ack_timeout: float = attrs.field(default=10.0, validator=checks.seconds)
     """How long an ack may take when the call does not say. Node waits forever, and leaks."""
+
+    @property
+    def admission_timeout(self) -> float:
+        """How long a namespace may take to let one client in, or to come to be for it."""
+        return math.inf if self.traps.admission_has_no_deadline else self.middleware_timeout
 
     @property
     def socket_ack_timeout(self) -> float:
