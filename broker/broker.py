@@ -112,14 +112,14 @@ class Broker(Server, Everybody, NamespaceRegistry):
     def _receiver(self, session: Session) -> Receiver:
         return Multiplexer(session, self._directory, self.options)
 
-    async def _keep(self, life: Life, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _keep(self, life: Life, begun: trio.Event) -> None:
         """Keep the actors, as long as there are sessions."""
         try:
             async with Supervisor() as supervisor:
                 self._supervisor = supervisor
                 self._directory.begin(supervisor)
                 supervisor.nursery.start_soon(self._cut_rooms, life, name="cutter")
-                task_status.started()
+                begun.set()
                 await life.deserted.wait()
                 await self._settled(life)
                 supervisor.nursery.cancel_scope.cancel()

@@ -53,9 +53,12 @@ class Server:
         """Return what lives above a new session."""
         raise NotImplementedError
 
-    async def _keep(self, life: Life, *, task_status: trio.TaskStatus[None]) -> None:
-        """Keep what must be there as long as there are sessions, until `life.deserted`."""
-        task_status.started()
+    async def _keep(self, life: Life, begun: trio.Event) -> None:
+        """Keep what must be there as long as there are sessions, until `life.deserted`.
+
+        `begun`: that it is there.
+        """
+        begun.set()
         await life.deserted.wait()
 
     def static(self, url: str, root: str | Path) -> None:
@@ -118,7 +121,7 @@ class Server:
         failure: Exception | None = None
         try:
             async with trio.open_nursery() as background:
-                await background.start(self._keep_shielded, life)
+                await self._begin_keeping(life, background)
                 background.start_soon(life.services.timers.run, name="timers")
                 background.start_soon(life.services.flusher.run, name="flusher")
                 try:
@@ -143,9 +146,19 @@ class Server:
         if failure is not None:
             raise failure
 
-    async def _keep_shielded(self, life: Life, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.CancelScope(shield=True):
-            await self._keep(life, task_status=task_status)
+    async def _begin_keeping(self, life: Life, background: trio.Nursery) -> None:
+        # Not by `start`: cancelled, that would wait for this task, which ends only when it is told.
+        begun = trio.Event()
+        background.start_soon(self._keep_shielded, life, begun, name="keeper")
+        with trio.CancelScope(shield=True):  # it waits for nothing
+            await begun.wait()
+
+    async def _keep_shielded(self, life: Life, begun: trio.Event) -> None:
+        try:
+            with trio.CancelScope(shield=True):
+                await self._keep(life, begun)
+        finally:
+            begun.set()
 
     @asynccontextmanager
     async def living(self) -> AsyncIterator[Life]:

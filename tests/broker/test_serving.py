@@ -185,6 +185,47 @@ async def test_close_waits_no_longer_than_grace(autojump_clock: MockClock) -> No
         await broker.close()
 
 
+async def live(broker: Broker, how: str) -> None:
+    match how:
+        case "block":
+            async with broker:
+                await trio.sleep_forever()
+        case "serve":
+            await broker.serve("127.0.0.1", 0)
+        case "client":
+            async with broker.test_client():
+                await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("how", ["block", "serve", "client"])
+async def test_a_life_that_is_cancelled_as_it_begins_ends(how: str) -> None:
+    broker = Broker()
+    with trio.fail_after(5):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await live(broker, how)
+        assert scope.cancelled_caught
+    async with broker:
+        assert broker.statistics().sockets == 0
+
+
+@pytest.mark.parametrize("how", ["block", "serve", "client"])
+@pytest.mark.parametrize("steps", range(6))
+async def test_who_fails_beside_a_life_that_begins_is_heard(how: str, steps: int) -> None:
+    async def fail() -> None:
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        raise ValueError("config")
+
+    broker = Broker()
+    with trio.fail_after(5):
+        with pytest.raises(ExceptionGroup) as raised:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(live, broker, how)
+                nursery.start_soon(fail)
+        assert raised.group_contains(ValueError, match="config")
+
+
 async def test_close_when_nothing_runs_returns() -> None:
     broker = Broker()
     await broker.close()
