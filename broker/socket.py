@@ -303,6 +303,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
     def dismiss(self, reason: DisconnectReason) -> None:
         """Go because the server wants it: tell the client, drop what it has sent."""
         if self.connected:
+            self._gate.empty()  # what was emitted before is told before
             goodbye = self.namespace.encoding.control(PacketType.DISCONNECT)
             self._session.outbox.push_control(goodbye)
             self.inbound.drop()

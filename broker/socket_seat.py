@@ -71,8 +71,9 @@ class SocketSeat:
     def _let_go(self, reason: DisconnectReason) -> None:
         """Get nothing any more; what would come is noted if its client may come back."""
         self._stays = self.seat is not None and self.seat.left(self._occupant, reason)
-        if self._stays:
+        if reason is not DisconnectReason.CLIENT_NAMESPACE_DISCONNECT:
             self._gate.empty()
+        if self._stays:
             self.push = self._note
         else:
             self._gate.shut()

@@ -16,7 +16,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from actors import Ask
-from broker import Broker, Delivery, Room, Socket
+from broker import Broker, Delivery, JoinRefused, Room, Socket, SocketDisconnected
 
 Play = Callable[[Room, Socket], Awaitable[None]]
 
@@ -108,6 +108,40 @@ async def test_to_the_joiners_id_is_as_direct_as_its_own_emit() -> None:
         await broker.to("r").emit("change")
         await stage.play()
     assert stage.heard == ["snapshot", "more", "change"]
+
+
+@pytest.mark.parametrize("ending", ["disconnect", "disconnect and close", "the broker closes"])
+async def test_who_is_ended_while_it_joins_gets_what_was_for_it_before(ending: str) -> None:
+    broker = Broker()
+    heard: list[str] = []
+
+    @broker.room_type("r")
+    class Slow(Room):
+        async def on_join(self, _socket: Socket) -> None:
+            await trio.sleep_forever()
+
+    async def join(socket: Socket) -> None:
+        with pytest.raises((SocketDisconnected, JoinRefused)):
+            await socket.join("r")
+
+    with trio.fail_after(10):
+        async with broker, trio.open_nursery() as nursery, broker.test_client() as client:
+            client.watch(lambda event, _args: heard.append(event))
+            socket = broker.sockets[client.id]
+            await socket.join("q")
+            nursery.start_soon(join, socket)
+            await wait_all_tasks_blocked()
+            await broker.to("r").emit("change")
+            await broker.to("q").emit("news")
+            await socket.emit("bye")
+            if ending == "the broker closes":
+                nursery.start_soon(broker.close)
+            else:
+                await socket.disconnect(close=ending != "disconnect")
+            await client.expect("news")
+            await client.expect("bye")
+            nursery.cancel_scope.cancel()
+    assert heard == ["news", "bye"]
 
 
 # Bounds.
