@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from itertools import count
 from typing import Protocol
 
 import trio
@@ -93,7 +92,6 @@ class Home(Everybody):
         self.actor: NamespaceActor | None = None
         self.seats: Seats | None = None
         self._visitors = 0
-        self._ack_ids = count()  # as in Node one count for all: many are asked with the same bytes
 
     def start(self, supervisor: Supervisor) -> NamespaceActor:
         """Begin a life, whose tasks `supervisor` owns."""
@@ -176,10 +174,6 @@ class Home(Everybody):
     def ack_timeout(self) -> float:
         """How long acks are waited for, in seconds, when nothing else was said."""
         return self.options.ack_timeout
-
-    def next_ack_id(self) -> int:
-        """Return an id that no event of this namespace has had."""
-        return next(self._ack_ids)
 
     @property
     def rooms(self) -> Rooms:

@@ -226,9 +226,5 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         """How many characters the name of a room may have."""
         return self._options.max_name_length
 
-    def next_ack_id(self) -> int:
-        """Raise TypeError: each child has its own."""
-        raise TypeError(f"ids of acks are those of one namespace: see {self!r}.children")
-
     def __repr__(self) -> str:
         return f"<DynamicNamespace {self.fits!r}>"

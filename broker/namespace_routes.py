@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from contextlib import suppress
+from itertools import count
 from typing import Any, TypeVar
 
 import trio
@@ -58,8 +59,16 @@ class NamespaceRoutes(Actor[NamespaceMessage]):
         self.sockets: dict[str, Member] = {}
         self.rooms: dict[str, RoomActor] = {}
         self.away: dict[str, Listener] = {}
+        self._ack_ids = count()
         self._on_way: Counter[str] = Counter()  # rooms for which something waits in the mailbox
         self._entering: dict[Member, Counter[str]] = {}  # rooms whose answer is awaited
+
+    def next_ack_id(self) -> int:
+        """Return an id that no event of this namespace has had.
+
+        As in Node it is one count for all sockets: many are asked with the same bytes.
+        """
+        return next(self._ack_ids)
 
     async def publish(
         self,

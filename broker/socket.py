@@ -169,7 +169,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         since an inbox of it is full: the ack could not come. `SocketDisconnected` when it goes.
         """
         self._check_answerable()
-        id_ = self.namespace.next_ack_id()
+        id_ = self._actor.next_ack_id()
         encoded = self._encoded(event, args, id_)
         limit = self.namespace.options.socket_ack_timeout if timeout is None else timeout
         with trio.move_on_after(limit):

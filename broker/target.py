@@ -67,9 +67,6 @@ class Publisher(Protocol):
     def ack_timeout(self) -> float:
         """How long acks are waited for, in seconds, when nothing else was said."""
 
-    def next_ack_id(self) -> int:
-        """Return an id that no event of this namespace has had."""
-
 
 class Targets(abc.ABC):
     """What a broker, a namespace, a socket and each target have: the ways to choose recipients."""
@@ -228,7 +225,7 @@ class Target(Targets):
         actor = self._namespace.running("emit_with_ack")
         limit = self._namespace.ack_timeout if self._timeout is None else self._timeout
         deadline = trio.current_time() + limit
-        survey = Survey(self._namespace.next_ack_id())
+        survey = Survey(actor.next_ack_id())
         encoded = self._encoded(event, args, survey.id)
         with closing(survey):
             if self._own is not None:

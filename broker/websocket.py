@@ -85,6 +85,7 @@ class WebSocketTransport(trio.abc.Stream):
         self.too_large = False
         self._closing = trio.CancelScope()
         self._aborted = False
+        self._is_lost = False  # seen as it was written to
         self._goodbye = Goodbye()
         self._wire: Wire | None = None
         self._receive: Receive = lambda _message: None
@@ -113,7 +114,8 @@ class WebSocketTransport(trio.abc.Stream):
                 # The nursery to write in ends, and it ends before this task goes on behind it.
                 self._wire = None
         closed = None if websocket is None else websocket.closed
-        return closed is not None and closed.code not in _FAULTS and not self.too_large
+        kept_rules = self._is_lost if closed is None else closed.code not in _FAULTS
+        return kept_rules and not self.too_large
 
     def _new_wire(self, nursery: trio.Nursery) -> Wire:
         if self._threshold is None:
@@ -172,6 +174,7 @@ class WebSocketTransport(trio.abc.Stream):
         self._opened.set()
 
     def _broken(self) -> None:
+        self._is_lost = True
         self.close(abort=True)
 
     # What a session calls.

@@ -194,6 +194,28 @@ async def test_who_holds_one_that_has_ended_reaches_the_one_that_lives() -> None
         assert not org.children
 
 
+async def test_questions_by_one_that_is_held_and_by_the_one_that_lives_are_not_mixed_up() -> None:
+    broker = Broker(cleanup_empty_child_namespaces=True)
+    org = broker.of(re.compile(r"^/org-\w+$"))
+    answers: dict[str, object] = {}
+
+    async def ask(namespace: Namespace, question: str) -> None:
+        answers[question] = list(await namespace.timeout(1).emit_with_ack(question))
+
+    async with broker:
+        async with broker.test_client("/org-a"):
+            held = org.children["/org-a"]
+        await wait_all_tasks_blocked()
+        assert not org.children
+        async with broker.test_client("/org-a") as client:
+            client.answer("colour", lambda: "red")
+            client.answer("age", lambda: 7)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask, held, "colour")
+                nursery.start_soon(ask, org.children["/org-a"], "age")
+    assert answers == {"colour": ["red"], "age": [7]}
+
+
 async def test_one_the_program_has_asked_for_keeps_its_handlers_and_no_task() -> None:
     broker = cleaning()
     org = broker.of(ORG)

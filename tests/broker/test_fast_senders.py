@@ -50,6 +50,26 @@ async def test_a_full_inbox_stops_reading_that_client_alone_and_its_heart_does_n
         assert reasons == ["ping timeout"]
 
 
+async def test_a_client_that_goes_while_it_is_not_read_has_broken_no_rule(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(max_inbox_packets=4, ping_interval=5.0, ping_timeout=2.0, handler_grace=1.0)
+    _, reasons = noting(broker)
+
+    @broker.on("e")
+    async def handle(socket: Socket) -> None:
+        await trio.sleep_forever()
+
+    async with broker:
+        async with wire(broker) as client:
+            await client.enter()
+            for _ in range(20):
+                await client.send('42["e"]')
+            await wait_all_tasks_blocked()
+        # It has vanished, which was seen when a ping could not be written.
+        assert reasons == ["transport close"]
+
+
 async def test_an_inbox_is_bounded_in_bytes(wire: Callable[..., Any]) -> None:
     broker = Broker(max_inbox_bytes=10_000)
     release = trio.Event()

@@ -217,12 +217,14 @@ async def test_who_fails_beside_a_life_that_begins_is_heard(how: str, steps: int
             await trio.lowlevel.checkpoint()
         raise ValueError("config")
 
-    broker = Broker()
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(live, Broker(), how)
+            nursery.start_soon(fail)
+
     with trio.fail_after(5):
         with pytest.raises(ExceptionGroup) as raised:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(live, broker, how)
-                nursery.start_soon(fail)
+            await run()
         assert raised.group_contains(ValueError, match="config")
 
 
