@@ -71,6 +71,7 @@ def _told(socket: Socket, refused: ConnectError) -> Encoded:
 async def _enter(socket: Socket) -> bool:
     """Be connected, in the namespace's turn; False when the client has gone meanwhile."""
     admitted = False
+    socket.prepare_welcome()
     with trio.CancelScope(shield=True), suppress(ActorGone):  # done within a turn, and then true
         admitted = await socket.namespace.running("connect").ask(Admit(socket))
     return admitted

@@ -91,6 +91,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         self._session = session
         self._on_gone = on_gone
         self._nursery: SocketNursery | None = None
+        self._welcome: Encoded | None = None  # the CONNECT packet, until it goes out
         self._heard: Outgoing | None = None  # none: nobody has ever listened
         self.acks = Acks()
         self._take_seat()
@@ -334,19 +335,24 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         """Count a volatile event that did not go to it."""
         self._session.pressure.lost(1)
 
+    def prepare_welcome(self) -> None:
+        """Encode the CONNECT packet: a parser that fails must not do so in the namespace's turn."""
+        told = {"sid": self.id}
+        if self.seat is not None:
+            told["pid"] = self.seat.pid
+        self._welcome = self.namespace.encoding.control(PacketType.CONNECT, told)
+
     def admitted(self) -> None:
         """Be connected: called in the namespace's turn."""
         self.connected = self.was_connected = True
         self._sends_ahead = False
         self.inbound.expect_opening()
-        told = {"sid": self.id}
-        missed: Iterable[Encoded] = ()
-        if self.seat is not None:
-            told["pid"] = self.seat.pid
-            missed = self.seat.entered(self)
+        missed: Iterable[Encoded] = () if self.seat is None else self.seat.entered(self)
         # CONNECT first: a client keeps what comes before it, and had it twice if it came twice.
         outbox = self._session.outbox
-        outbox.push_control(self.namespace.encoding.control(PacketType.CONNECT, told))
+        assert self._welcome is not None
+        outbox.push_control(self._welcome)
+        self._welcome = None
         for event in missed:
             outbox.push_control(event)
         self._open_gate()

@@ -301,3 +301,41 @@ def test_what_is_no_parser_is_refused(bad: Any, error: type[Exception]) -> None:
     ) as refused:
         Options(parser=bad)
     assert repr(bad) in str(refused.value)
+
+
+@pytest.mark.parametrize("failing", [PacketType.CONNECT, PacketType.ACK, PacketType.DISCONNECT])
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+async def test_an_encoder_that_fails_ends_its_client_alone(
+    failing: PacketType,
+    error: type[Exception],
+    wire: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    unlucky: list[bool] = []
+
+    class Failing(Tabs):
+        def encode(self, packet: Packet, /) -> Encoded:
+            if packet.type is failing and unlucky:
+                unlucky.pop()
+                raise error("a bug")
+            return super().encode(packet)
+
+    broker = Broker(parser=Failing())
+
+    @broker.on("e")
+    async def handle(socket: Socket, text: str) -> str:
+        if text == "go":
+            await socket.disconnect()
+        return text
+
+    async with broker:
+        unlucky.append(True)
+        with trio.fail_after(10):
+            async with wire(broker) as client:
+                await client.send("40\t/\t\t{}")
+                await client.send('42\t/\t1\t["e", "x"]', '42\t/\t2\t["e", "go"]')
+                await trio.testing.wait_all_tasks_blocked()
+        unlucky.clear()
+        async with broker.test_client() as other:
+            assert await other.call("e", "x") == "x"
