@@ -118,10 +118,14 @@ class History:
             self.close()
 
     def _age(self) -> None:
-        """Drop what has been here for a whole round of the timer: nobody asks for it any more."""
+        """Drop what has been here for a whole round of the timer: nobody asks for it any more.
+
+        But for a client that is away: its seat has a deadline, and who is let in has one.
+        """
         self._timer = None
-        for _ in range(self._old):
-            self._drop()
+        if self._unsent is None:
+            for _ in range(self._old):
+                self._drop()
         self._old = len(self._events)
         if self._events:
             self._timer = self.timers.after(self._keep, self._age)

@@ -667,3 +667,52 @@ async def test_who_is_away_is_asked_nothing_and_misses_no_question(
         async with client.connection():
             assert client.recovered
     assert client.names == ["a"]
+
+
+@pytest.mark.parametrize("missed", [1, 3])
+async def test_nothing_ages_while_it_may_still_be_asked_for(
+    missed: int, wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(
+        ping_interval=0.2,
+        ping_timeout=0.2,
+        connection_state_recovery=Recovery(max_disconnection=1.0, skip_middlewares=False),
+    )
+
+    @broker.use
+    async def slow(socket: Socket) -> None:
+        if socket.recovered:
+            await trio.sleep(4.5)
+
+    client = Returning(broker, wire)
+    async with broker:
+        async with client.connection():
+            pass
+        for number in range(missed):
+            await broker.emit(f"missed {number}")
+        async with client.connection():
+            assert client.recovered
+    assert client.names == [f"missed {number}" for number in range(missed)]
+
+
+async def test_a_last_hook_that_takes_its_time_does_not_age_what_is_missed(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(
+        ping_interval=0.2,
+        ping_timeout=0.2,
+        connection_state_recovery=Recovery(max_disconnection=1.0),
+    )
+
+    @broker.on("disconnect")
+    async def last(socket: Socket, reason: str) -> None:
+        for number in range(3):
+            await broker.emit(f"missed {number}")
+        await trio.sleep(4.5)
+
+    async with broker:
+        async with Returning(broker, wire).connection():
+            pass
+        await trio.sleep(10)
+        async with broker.test_client() as other:  # the broker lives
+            assert other.connected
