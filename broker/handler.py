@@ -50,6 +50,12 @@ class Handler:
         if not _is_async(function):
             raise TypeError(f"expected an `async def` function, saw {function!r}")
         parameters = _parameters(function)
+        for parameter in parameters:
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+                raise TypeError(
+                    f"{function!r} is called with positional arguments, and cannot be: "
+                    f"{parameter.name!r} is keyword-only; give it a default"
+                )
         payload = None if lead is None else Payload.of(function, parameters, lead)
         return cls(function, *_arity(parameters), function, payload)
 

@@ -37,6 +37,9 @@ _USES: dict[Use, tuple[str, ...]] = {
     "packet middleware": ("socket", "event", "args"),
 }
 
+# What methods of these names are registered as: no client may call them by an event.
+_USES_OF_METHODS: dict[str, Use] = {use: use for use in _USES if use.startswith("on_")}
+
 # Hooks and what they are called with. On a socket they are called without it, as in Node.
 HOOKS = {
     "connection": ("socket",),
@@ -110,6 +113,14 @@ class Handlers:
             return event if event in _SOCKET_HOOKS else None
         name = _ALIASES.get(event, event)
         return name if name in HOOKS else None
+
+    def add_method(self, name: str, function: AsyncFunction) -> None:
+        """Register a method `on_<event>`, or one that has another use; raises as `add`."""
+        use = _USES_OF_METHODS.get(name)
+        if use is None:
+            self.add(name.removeprefix("on_"), function)
+        else:
+            self.add_as(use, function)
 
     def _table(self, event: str) -> list[Handler]:
         hook = self._hook(event)

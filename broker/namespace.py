@@ -83,8 +83,8 @@ class NamespaceRegistry(Registry):
         trial = Handlers()
         functions = list(handlers.functions())
         for table in (trial, self.handlers):
-            for event, function in functions:
-                table.add(event, function)
+            for name, function in functions:
+                table.add_method(name, function)
         return handlers
 
     def use(self, function: F) -> F:

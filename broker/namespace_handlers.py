@@ -17,11 +17,13 @@ class NamespaceHandlers:
     ...     async def on_message(self, socket, text): ...
     ...     async def on_disconnect(self, socket, reason): ...
 
-    Each is what `on("<event>")` registers: a hook, or a handler of a client's event.
+    Each is what `on("<event>")` registers: a hook, or a handler of a client's event. But methods
+    named `on_any`, `on_unhandled`, `on_socket`, `on_slow` and `on_expired` are what the namespace's
+    functions of these names register, and no client can call them.
     """
 
     def functions(self) -> Iterator[tuple[str, AsyncFunction]]:
-        """Yield the events and their methods; raises TypeError for what is no method."""
+        """Yield the methods, by their names; raises TypeError for what is no method."""
         for name in dir(self):
             if name.startswith(_PREFIX):
                 function = getattr(self, name)
@@ -29,4 +31,4 @@ class NamespaceHandlers:
                     raise TypeError(
                         f"{type(self).__name__}.{name}: expected an `async def`, saw {function!r}"
                     )
-                yield name.removeprefix(_PREFIX), function
+                yield name, function

@@ -267,3 +267,14 @@ async def test_a_handler_that_lasts_longer_than_handler_timeout_is_cancelled(
         assert (await client.call("hang"))["error"]["code"] == "internal"
         assert trio.current_time() - start == pytest.approx(2.0)
     assert [type(error) for error in seen] == [trio.TooSlowError]
+
+
+def test_a_keyword_only_argument_that_nobody_can_give_is_refused() -> None:
+    async def picky(socket: Socket, *, mood: str) -> None: ...
+
+    async def patient(socket: Socket, *, mood: str = "good") -> None: ...
+
+    broker = Broker()
+    with pytest.raises(TypeError, match="'mood' is keyword-only; give it a default"):
+        broker.on("e", picky)
+    broker.on("e", patient)

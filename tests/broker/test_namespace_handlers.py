@@ -82,6 +82,34 @@ def test_what_can_never_be_called_registers_nothing() -> None:
     assert not broker.listeners("fine")
 
 
+async def test_methods_named_as_what_no_client_calls_are_called_by_none() -> None:
+    seen: list[object] = []
+
+    class Watching(NamespaceHandlers):
+        async def on_any(self, socket: Socket, event: str, *args: object) -> None:
+            seen.append(("any", event))
+
+        async def on_unhandled(self, socket: Socket, event: str, *args: object) -> str:
+            return f"no {event}"
+
+        async def on_expired(self, sid: object, data: object, rooms: object) -> None:
+            seen.append("expired")
+
+        async def on_slow(self, socket: Socket) -> None:
+            seen.append("slow")
+
+        async def on_hello(self, socket: Socket) -> str:
+            return "hi"
+
+    broker = Broker()
+    broker.register(Watching())
+    async with broker, broker.test_client() as client:
+        assert await client.call("hello") == "hi"
+        assert await client.call("expired", {"victim": 1}, ["room"]) == "no expired"
+        assert await client.call("slow") == "no slow"
+    assert seen == [("any", "hello"), ("any", "expired"), ("any", "slow")]
+
+
 def test_off_takes_a_method_away() -> None:
     broker = Broker()
     chat = broker.register(Chat())
