@@ -145,7 +145,13 @@ class Directory:
         return None  # each client is asked for anew: the answer may depend on its `auth`
 
     async def found(self, name: str, auth: dict[str, Any]) -> Home | None:
-        """Return the namespace, or the one that comes to be for this client, or None."""
+        """Return the namespace, or the one that comes to be for this client, or None.
+
+        None comes to be with control characters in its name: to Python's `$`, unlike JavaScript's,
+        a pattern may end before a line break.
+        """
+        if not name.isprintable():
+            return None
         there = self._namespaces.get(name)
         parents = self._parents if there is None or there.parent is None else [there.parent]
         for parent in list(parents):

@@ -279,3 +279,14 @@ async def test_children_do_not_outlive_the_life_but_their_pattern_does() -> None
             assert broker.statistics().namespaces == 1
             async with broker.test_client("/org-a"):
                 assert broker.statistics().namespaces == 2
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\0", "\u2028"])
+async def test_no_pattern_lets_a_control_character_in(end: str) -> None:
+    broker = Broker()
+    org = broker.of(re.compile(r"^/org-\w+$"))
+    async with broker:
+        with pytest.raises(ConnectError, match="Invalid namespace"):
+            async with broker.test_client(f"/org-a{end}"):
+                pass
+        assert not org.children
