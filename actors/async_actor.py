@@ -21,6 +21,7 @@ from contextlib import (
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
+import attrs
 import trio
 
 from .actor import CAPACITY, Actor
@@ -33,6 +34,16 @@ M = TypeVar("M")
 _above: ContextVar[AsyncActor[Any] | None] = ContextVar("atrio_actor", default=None)
 
 Found = Callable[[], "AsyncActor[Any] | None"]
+
+
+@attrs.define(eq=False)
+class _Wait:
+    """A task below an actor's, and for whom it waits; `circle`: why that was ended."""
+
+    find: Found
+    task: trio.lowlevel.Task = attrs.field(factory=trio.lowlevel.current_task)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    circle: tuple[str, ...] = ()
 
 
 class AsyncActor(Actor[M], Generic[M]):
@@ -51,7 +62,7 @@ class AsyncActor(Actor[M], Generic[M]):
         self._outside: frozenset[trio.Nursery] = frozenset()
         self._handling = False
         self._entering = False  # whether nurseries may stay open behind what is handled
-        self._awaited: list[Found] = []
+        self._waits: list[_Wait] = []  # of tasks below this one, whoever waits for them
 
     async def handle(self, message: M) -> None:
         """Handle one message; the next is taken when it returns."""
@@ -100,6 +111,7 @@ class AsyncActor(Actor[M], Generic[M]):
 
         async def leave(*error: Any) -> bool | None:
             with self._handling_from(outside):
+                self._break_circles()
                 return await manager.__aexit__(*error)
 
         async with AsyncExitStack() as stack:
@@ -148,6 +160,19 @@ class AsyncActor(Actor[M], Generic[M]):
             task = task.parent_nursery.parent_task
         return way
 
+    def _counted(self) -> list[_Wait]:
+        """Return the waits that what is handled waits for."""
+        return [wait for wait in self._waits if self._waits_for(wait.task)]
+
+    def _break_circles(self) -> None:
+        """End the waits that have become part of a circle, as this waits for their tasks now."""
+        for wait in self._counted():
+            found = wait.find()
+            path = None if found is None else found.path_to(self)
+            if path is not None:
+                wait.circle = (self.name, *(actor.name for actor in path))
+                wait.scope.cancel()
+
     def path_to(self, goal: AsyncActor[Any]) -> tuple[AsyncActor[Any], ...] | None:
         """Return who waits for whom from here to `goal`, both included; None: it does not."""
         paths: list[tuple[AsyncActor[Any], ...]] = [(self,)]
@@ -156,8 +181,8 @@ class AsyncActor(Actor[M], Generic[M]):
             path = paths.pop()
             if path[-1] is goal:
                 return path
-            for find in path[-1]._awaited:
-                found = find()
+            for wait in path[-1]._counted():
+                found = wait.find()
                 if found is not None and found not in seen:
                     seen.add(found)
                     paths.append((*path, found))
@@ -194,17 +219,22 @@ def waiting_for(find: Found) -> Iterator[None]:
     """Count the current actor, if this runs in one, as waiting in the block for what `find` finds.
 
     It is found anew whenever somebody asks, for it may begin while it is waited for. Raises
-    `ActorCycle` when it waits for us already.
+    `ActorCycle` when it waits for us already, or when an actor comes to wait for this task as it
+    leaves what has started it, and so would wait for itself.
     """
-    waiter = handling_actor()
-    if waiter is None:
+    above = current_actor()
+    if above is None:
         yield
         return
     circle = circle_with(find())
     if circle is not None:
         raise ActorCycle(circle)
-    waiter._awaited.append(find)
+    wait = _Wait(find)
+    above._waits.append(wait)
     try:
-        yield
+        with wait.scope:
+            yield
     finally:
-        waiter._awaited.remove(find)
+        above._waits.remove(wait)
+    if wait.scope.cancelled_caught:
+        raise ActorCycle(wait.circle)
