@@ -194,8 +194,9 @@ class RoomHost(AsyncActor[HostMessage]):
             return None
         if len(self.mailbox):
             return await self.mailbox.take()
-        if not self._finishing and (self._in or hooks.linger > 0):
-            wait = math.inf if self._in else hooks.linger
+        is_needed = self._in or self.room.away  # by members, or who may come back
+        if not self._finishing and (is_needed or hooks.linger > 0):
+            wait = math.inf if is_needed else hooks.linger
             with trio.move_on_after(wait) as self._idle:
                 return await self.mailbox.take()
         return None
