@@ -160,10 +160,10 @@ class Outbox:
             self._owner.outbox_high(high=True)
         if fits:
             return True
-        if self._overflow == "disconnect":
-            self._owner.outbox_full()
-            return False
-        return self._has_room_for(encoded)
+        if self._overflow != "disconnect":
+            return self._has_room_for(encoded)
+        self._owner.outbox_full()
+        return False
 
     def _has_room_for(self, encoded: Encoded) -> bool:
         """Make room if the policy can, or drop `encoded`; return whether it may be queued."""
@@ -262,7 +262,7 @@ class Outbox:
         self._dirty = False
         if self._queue and self.transport is not None:
             self.transport.flush()
-        if self._unheld[1] and self._since is None:
+        if self._since is None and (self.packets if self._held is None else self._unheld[1]):
             self._since = trio.current_time()
 
     def take(self, most: int | None = None) -> list[Encoded]:
@@ -270,7 +270,7 @@ class Outbox:
 
         `most`: about so many bytes, at least one event; the rest can still be dropped.
         """
-        size, packets = self._unheld
+        size, packets = (self.bytes, self.packets) if self._held is None else self._unheld
         if most is not None and size - self._taken_bytes > most:
             return self._take_some(most)
         queue = self._queue
@@ -309,8 +309,10 @@ class Outbox:
         self.packets -= packets
         self._taken_bytes -= size
         self._taken_packets -= packets
-        self._since = trio.current_time() if self._unheld[1] else None
-        self._sink()
+        waits = self.packets if self._held is None else self._unheld[1]
+        self._since = trio.current_time() if waits else None
+        if self._high or self._moved is not None:
+            self._sink()
 
     def _sink(self) -> None:
         """See whether less than half of the limit waits now, and who waited for that."""
@@ -329,10 +331,7 @@ class Outbox:
 
     @property
     def high(self) -> bool:
-        """Whether more than half of the limit waits.
-
-        Also when an event that did not fit would have made it so; until the next write.
-        """
+        """Whether more than half of the limit waits, or would, with an event that did not fit."""
         return self._high
 
     @property
@@ -375,9 +374,8 @@ class Outbox:
     @property
     def _unheld(self) -> tuple[int, int]:
         """The bytes and packets that wait to be written: those that no gate keeps back."""
-        if self._held is None:
-            return self.bytes, self.packets
-        return self.bytes - self._held.bytes, self.packets - self._held.packets
+        held = self._held or Held()
+        return self.bytes - held.bytes, self.packets - held.packets
 
     def _is_above_mark(self, size: int, packets: int) -> bool:
         return size > self._mark_bytes or packets > self._mark_packets

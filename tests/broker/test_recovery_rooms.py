@@ -56,7 +56,11 @@ async def test_it_joins_again_and_misses_nothing(
         async with client.connection():
             await trio.sleep(2)
         await wait_all_tasks_blocked()
-        assert diary == ["create", "join", "leave"]  # its life goes on, as who is away may come back
+        assert diary == [
+            "create",
+            "join",
+            "leave",
+        ]  # its life goes on, as who is away may come back
         assert broker.room("table:1").size == 0
         assert broker.statistics().rooms == 0
         await broker.to("table:1").emit("a")
