@@ -52,7 +52,7 @@ class MsgpackDecoder:
         """Return the packet of `message`; raises `ProtocolError`."""
         if isinstance(message, str):
             raise ProtocolError(
-                f"expected msgpack, saw text, {message[:20]!r}: a client without "
+                f"expected msgpack, saw a text of {len(message)} characters: a client without "
                 "socket.io-msgpack-parser? Give it that parser, or set parser='json' here"
             )
         value = msgpack_values.loads(message)

@@ -206,7 +206,7 @@ async def test_a_bad_packet_ends_the_connection(wire: Callable[..., Any], bad: s
 @pytest.mark.parametrize(
     ("parser", "sent", "said"),
     [
-        ("msgpack", '40{"token":"t"}', 'saw text, \'0{"token":"t"}\''),
+        ("msgpack", '40{"token":"t"}', "saw a text of 14 characters"),
         ("msgpack", "40", "set parser='json' here"),
         ("json", ENTERED, "set parser='msgpack' here"),
     ],
@@ -339,3 +339,19 @@ async def test_an_encoder_that_fails_ends_its_client_alone(
         unlucky.clear()
         async with broker.test_client() as other:
             assert await other.call("e", "x") == "x"
+
+
+@pytest.mark.parametrize(
+    ("parser", "packet"), [("json", '40["SECRET"]'), ("msgpack", '40{"a":"SECRET"}')]
+)
+async def test_what_a_client_proves_itself_by_is_not_logged(
+    parser: Any, packet: str, wire: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    broker = Broker(parser=parser)
+    async with broker, wire(broker) as client:
+        await client.send(packet)
+        await trio.testing.wait_all_tasks_blocked()
+        assert broker.statistics().connections == 0
+    assert caplog.records
+    assert "SECRET" not in caplog.text
