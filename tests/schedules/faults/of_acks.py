@@ -11,7 +11,7 @@ import trio
 from actors import Reply
 from broker import survey
 from broker.acks import Acks
-from broker.home import Home
+from broker.namespace_routes import NamespaceRoutes
 from broker.survey import Respondent, Survey
 
 from .planting import replaced
@@ -68,9 +68,9 @@ def cancelled_acks_stay_pending() -> Iterator[None]:
 @contextmanager
 def each_has_a_few_ids_of_its_own() -> Iterator[None]:
     """Give ids again, while their last question may be under way."""
-    right = Home.next_ack_id
+    right = NamespaceRoutes.next_ack_id
 
-    with replaced(Home, "next_ack_id", lambda home: right(home) % 3):
+    with replaced(NamespaceRoutes, "next_ack_id", lambda actor: right(actor) % 3):
         yield
 
 
