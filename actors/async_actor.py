@@ -6,7 +6,8 @@ whom it waits, and a call that would close a circle raises `ActorCycle` at once.
 
 Who waits is seen in the tree of tasks: a task is part of a handling if it runs in it, or in a
 nursery that was opened in it. A task of a longer life that a handling has started is none: the
-handling does not wait for it.
+handling does not wait for it. What a task of the actor's waits for is noted all the same, since the
+actor may come to wait for that task while it still waits (see `enclosed`).
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ Found = Callable[[], "AsyncActor[Any] | None"]
 
 @attrs.define(eq=False)
 class _Wait:
-    """A task below an actor's, and for whom it waits; `circle`: why that was ended."""
+    """A task in an actor's tree that waits for what `find` finds; failed by cancelling `scope`."""
 
     find: Found
-    task: trio.lowlevel.Task = attrs.field(factory=trio.lowlevel.current_task)
+    task: trio.lowlevel.Task
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    circle: tuple[str, ...] = ()
+    circle: tuple[str, ...] = ()  # why it was failed
 
 
 class AsyncActor(Actor[M], Generic[M]):
@@ -62,7 +63,7 @@ class AsyncActor(Actor[M], Generic[M]):
         self._outside: frozenset[trio.Nursery] = frozenset()
         self._handling = False
         self._entering = False  # whether nurseries may stay open behind what is handled
-        self._waits: list[_Wait] = []  # of tasks below this one, whoever waits for them
+        self._waits: list[_Wait] = []  # of all tasks in its tree
 
     async def handle(self, message: M) -> None:
         """Handle one message; the next is taken when it returns."""
@@ -105,6 +106,8 @@ class AsyncActor(Actor[M], Generic[M]):
 
         To enter it waits for no task of a nursery that stays open, so a task counts only when this
         one is seen to wait for its nursery. To leave it waits for all tasks in what it has opened.
+        One of them that waits for this already, through others perhaps, gets `ActorCycle` then,
+        unless leaving cancels it at once.
         """
         assert self._task is not None
         outside = frozenset(self._task.child_nurseries)
@@ -160,18 +163,21 @@ class AsyncActor(Actor[M], Generic[M]):
             task = task.parent_nursery.parent_task
         return way
 
-    def _counted(self) -> list[_Wait]:
-        """Return the waits that what is handled waits for."""
+    def _own_waits(self) -> list[_Wait]:
+        """Return what the message that is being handled waits for."""
         return [wait for wait in self._waits if self._waits_for(wait.task)]
 
     def _break_circles(self) -> None:
-        """End the waits that have become part of a circle, as this waits for their tasks now."""
-        for wait in self._counted():
-            found = wait.find()
-            path = None if found is None else found.path_to(self)
-            if path is not None:
-                wait.circle = (self.name, *(actor.name for actor in path))
+        """Fail what has been waited for without harm, and would be a circle if it began now."""
+        for wait in self._own_waits():
+            circle = self._circle_with(wait.find())
+            if circle is not None:
+                wait.circle = circle
                 wait.scope.cancel()
+
+    def _circle_with(self, target: AsyncActor[Any] | None) -> tuple[str, ...] | None:
+        path = None if target is None else target.path_to(self)
+        return None if path is None else (self.name, *(actor.name for actor in path))
 
     def path_to(self, goal: AsyncActor[Any]) -> tuple[AsyncActor[Any], ...] | None:
         """Return who waits for whom from here to `goal`, both included; None: it does not."""
@@ -181,7 +187,7 @@ class AsyncActor(Actor[M], Generic[M]):
             path = paths.pop()
             if path[-1] is goal:
                 return path
-            for wait in path[-1]._counted():
+            for wait in path[-1]._own_waits():
                 found = wait.find()
                 if found is not None and found not in seen:
                     seen.add(found)
@@ -208,33 +214,30 @@ def handling_actor() -> AsyncActor[Any] | None:
 def circle_with(target: AsyncActor[Any] | None) -> tuple[str, ...] | None:
     """Return the circle that waiting for `target` would close, by names; None: there is none."""
     waiter = handling_actor()
-    if waiter is None or target is None:
-        return None
-    path = target.path_to(waiter)
-    return None if path is None else (waiter.name, *(actor.name for actor in path))
+    return None if waiter is None else waiter._circle_with(target)
 
 
 @contextmanager
 def waiting_for(find: Found) -> Iterator[None]:
-    """Count the current actor, if this runs in one, as waiting in the block for what `find` finds.
+    """Count the current actor, if it waits for this task, as waiting for what `find` finds.
 
     It is found anew whenever somebody asks, for it may begin while it is waited for. Raises
-    `ActorCycle` when it waits for us already, or when an actor comes to wait for this task as it
-    leaves what has started it, and so would wait for itself.
+    `ActorCycle` when it waits for us already. When the actor comes to wait for this task only in
+    the block, and that closes a circle, the block is cancelled, and raises `ActorCycle`, too.
     """
-    above = current_actor()
-    if above is None:
+    actor = current_actor()
+    if actor is None:
         yield
         return
     circle = circle_with(find())
     if circle is not None:
         raise ActorCycle(circle)
-    wait = _Wait(find)
-    above._waits.append(wait)
+    wait = _Wait(find, trio.lowlevel.current_task())
+    actor._waits.append(wait)
     try:
         with wait.scope:
             yield
     finally:
-        above._waits.remove(wait)
+        actor._waits.remove(wait)
     if wait.scope.cancelled_caught:
         raise ActorCycle(wait.circle)

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 import trio
 
-from actors import Actor, ActorGone, Ask
+from actors import Actor, ActorCycle, ActorGone, Ask
 from actors.async_actor import circle_with, current_actor, waiting_for
 
 from .errors import BrokerNotRunning, JoinRefused, SocketDisconnected
@@ -160,13 +160,17 @@ class NamespaceCalls(NamespaceRoutes):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         find = partial(self._host, name)
-        host = find()
+        told = Told(message)
         with _dropped_from_a_room(name):
-            if host is not None and self._room(name) and circle_with(host) is not None:
-                host.tell_surely(Told(message))
-            else:
-                with waiting_for(find):
-                    await self._post(name, Told(message))
+            while True:
+                host = find()
+                if host is not None and circle_with(host) is not None:
+                    host.tell_surely(told)
+                    break
+                with suppress(ActorCycle):  # it has come to wait for us: nothing is posted
+                    with waiting_for(find):
+                        await self._post(name, told)
+                    break
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def tell_room_nowait(self, name: str, message: object) -> None:

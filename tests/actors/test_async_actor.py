@@ -197,3 +197,38 @@ async def test_a_nursery_that_stays_open_is_not_waited_for_when_it_is_entered_bu
         "until it has started: waits",
         "when it has started: free",
     ]
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+async def test_what_waits_in_a_nursery_that_is_left_gets_the_circle_unless_it_is_cancelled(
+    cancels: bool,
+) -> None:
+    heard: list[tuple[str, ...]] = []
+    busy = trio.Event()
+
+    async def ask_when_busy() -> None:
+        await busy.wait()
+        try:
+            await ask(actor, nothing)
+        except ActorCycle as error:
+            heard.append(error.chain)
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        async with trio.open_nursery() as lasting:
+            lasting.start_soon(ask_when_busy)
+            yield
+            if cancels:
+                lasting.cancel_scope.cancel()
+
+    async def be_busy() -> None:
+        busy.set()
+        await wait_all_tasks_blocked()
+        assert heard == []
+
+    actor = Wrapped(manager())
+    with trio.fail_after(5):
+        async with trio.open_nursery() as life:
+            life.start_soon(actor.run)
+            await actor.ask(Do(be_busy))
+    assert heard == ([] if cancels else [("a", "a")])

@@ -1,183 +1,274 @@
-"""Tasks of a room's lifespan that wait for the room itself: it ends nevertheless."""
+"""What a task of a room's lifespan waits for when the room ends: nobody hangs in a circle."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import copy_context
+from typing import Any
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
-from actors import ActorCycle, Ask
-from broker import Broker, Room, Socket
+from actors import ActorCycle, MailboxFull
+from broker import Broker, Room
+
+from .diary import Add
 
 
-@attrs.frozen
-class Tick(Ask[int]):
-    pass
+class Lives(list[object]):
+    """Notes of rooms `r`, in whose first life `task` runs in a task of the lifespan's nursery.
 
+    It closes for `closing` s. A receive takes so many seconds as it is asked for; of less than
+    none, it fails after as many.
+    """
 
-@attrs.frozen
-class Fail(Ask[int]):
-    pass
+    def __init__(
+        self,
+        broker: Broker,
+        task: Callable[[Room], Awaitable[object]],
+        *,
+        cancels: bool = False,
+        closing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        notes = self
+        self.lives = 0
 
+        @broker.room_type("r")
+        class Living(Room):
+            on_error = "close"
 
-class Ticking(Room):
-    """Has a task that asks the room, and ends when that raises; its lifespan does not cancel it."""
+            @asynccontextmanager
+            async def lifespan(self) -> AsyncIterator[None]:
+                notes.lives += 1
+                async with trio.open_nursery() as nursery:
+                    if notes.lives == 1:
+                        nursery.start_soon(notes.note, task, self)
+                    yield
+                    if cancels:
+                        nursery.cancel_scope.cancel()
 
-    log: list[Any]
+            async def on_close(self) -> None:
+                await trio.sleep(closing)
 
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.tick)
-            yield
-        self.log.append("ended")
+            async def receive(self, message: Add) -> int:
+                await trio.sleep(abs(message.number))
+                if message.number < 0:
+                    raise ZeroDivisionError
+                return message.number
 
-    async def tick(self) -> None:
+    async def note(self, function: Callable[[Room], Awaitable[object]], room: Room) -> None:
         try:
-            while True:
-                await trio.sleep(1)
-                await self.wait_for_itself()
+            self.append(await function(room))
         except ActorCycle as error:
-            self.log.append(error.chain)
-
-    async def wait_for_itself(self) -> None:
-        assert await self.ask(Tick()) == 1
-
-    async def receive(self, message: object) -> int:
-        match message:
-            case Fail():
-                await trio.sleep(1.5)
-                raise ValueError("boom")
-            case _:
-                return 1
+            self.append(error.chain)
 
 
-async def lives_again(broker: Broker, socket: Socket) -> None:
-    """Enter the room anew, which it could not if its last life hung."""
-    with trio.fail_after(60):
-        await socket.join("r")
-        assert await broker.room("r").ask(Tick()) == 1
-        await socket.leave("r")
+async def ask(room: Room, after: float = 0.0) -> int:
+    await trio.sleep(after)
+    return await room.ask(Add(0))
 
 
-async def test_an_ask_that_waits_while_its_room_closes_is_a_circle(
+async def ask_each_second(room: Room) -> None:
+    while True:
+        await ask(room, 1.0)
+
+
+@contextmanager
+def takes(seconds: float) -> Iterator[None]:
+    """Check that the block takes so long, to the millisecond."""
+    start = trio.current_time()
+    with trio.fail_after(600):
+        yield
+    assert trio.current_time() - start == pytest.approx(seconds, abs=1e-3)
+
+
+async def test_a_ticker_that_waits_while_its_room_closes_is_told_that_this_is_a_circle(
     autojump_clock: MockClock,
 ) -> None:
     broker = Broker()
-    log: list[Any] = []
-
-    @broker.room_type("r")
-    class Saving(Ticking):
-        async def on_close(self) -> None:
-            await trio.sleep(1.5)
-
-    Saving.log = log
+    notes = Lives(broker, ask_each_second, closing=1.5)
     async with broker, broker.test_client() as client:
         socket = broker.sockets[client.id]
         await socket.join("r")
-        await trio.sleep(3.3)
+        await trio.sleep(3.2)
         await socket.leave("r")
-        await trio.sleep(60)
-        assert log == [("r", "r"), "ended"]
-        await lives_again(broker, socket)
+        with takes(1.5):
+            await socket.join("r")
+        assert notes == [("r", "r")]
 
 
-@pytest.mark.parametrize("waits_by", ["ask", "join"])
-async def test_one_that_waits_behind_what_ends_the_room_is_a_circle(
-    waits_by: Literal["ask", "join"],
+async def test_a_lifespan_that_cancels_its_nursery_behind_the_yield_cancels_what_waits(
     autojump_clock: MockClock,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     broker = Broker()
-    log: list[Any] = []
-
-    @broker.room_type("r")
-    class Failing(Ticking):
-        on_error = "close"
-
-        async def wait_for_itself(self) -> None:
-            if waits_by == "ask":
-                await super().wait_for_itself()
-            else:
-                await other.join("r")
-                await other.leave("r")
-
-    Failing.log = log
-    async with broker, broker.test_client() as client, broker.test_client() as second:
-        socket, other = broker.sockets[client.id], broker.sockets[second.id]
-        await socket.join("r")
-        with pytest.raises(ValueError, match="boom"):
-            await broker.room("r").ask(Fail())
-        await trio.sleep(60)
-        assert log[:2] == [("r", "r"), "ended"]
-        await lives_again(broker, socket)
-        client.failed(ValueError("boom"), handled=True)
-    assert "boom" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("closing", "chain"),
-    [(0, ("second", "r", "second")), (3, ("r", "second", "r"))],
-    ids=["when it is asked", "when the lifespan ends"],
-)
-async def test_a_circle_through_another_room_is_found(
-    closing: int, chain: tuple[str, ...], autojump_clock: MockClock
-) -> None:
-    broker = Broker()
-    log: list[Any] = []
-
-    @broker.room_type("r")
-    class First(Ticking):
-        async def wait_for_itself(self) -> None:
-            await broker.room("second").ask(Tick())
-
-        async def on_close(self) -> None:
-            await trio.sleep(closing)
-
-    First.log = log
-
-    @broker.room_type("second")
-    class Second(Room):
-        async def receive(self, message: object) -> int:
-            await trio.sleep(2)  # meanwhile the last member of the first leaves
-            return await broker.room("r").ask(Tick())
-
+    notes = Lives(broker, ask_each_second, closing=1.5, cancels=True)
     async with broker, broker.test_client() as client:
         socket = broker.sockets[client.id]
         await socket.join("r")
+        await trio.sleep(3.2)
+        await socket.leave("r")
+        with takes(1.5):
+            await socket.join("r")
+        assert notes == []
+        assert notes.lives == 2
+
+
+async def test_an_ask_behind_the_message_that_ends_the_room_is_a_circle(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+    notes = Lives(broker, lambda room: ask(room, 0.5))
+    async with broker:
+        with takes(1.0), pytest.raises(ZeroDivisionError):
+            await broker.room("r").ask(Add(-1))
+        with takes(0.0):
+            assert await broker.room("r").ask(Add(0)) == 0
+        assert notes == [("r", "r")]
+        assert notes.lives == 2
+
+
+async def test_a_join_behind_the_message_that_ends_the_room_is_a_circle(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+    async with broker, broker.test_client() as client:
+        socket = broker.sockets[client.id]
+
+        async def join(room: Room) -> None:
+            await trio.sleep(0.5)
+            await socket.join(room.name)
+
+        notes = Lives(broker, join)
+        with takes(1.0), pytest.raises(ZeroDivisionError):
+            await broker.room("r").ask(Add(-1))
+        with takes(0.0):
+            await socket.join("r")
+        assert notes == [("r", "r")]
+        assert notes.lives == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_circle_through_another_room_ends_when_the_first_ends(
+    late: bool, autojump_clock: MockClock
+) -> None:
+    """`late`: the other asks when the first has ended, else when it is about to."""
+    broker = Broker(disconnect_timeout=2.0)
+    other = broker.room("other")
+
+    @broker.room_type("other")
+    class Other(Room):
+        async def receive(self, message: Add) -> Any:
+            await trio.sleep(2.0 if late else 0.5)
+            return await broker.room("r").ask(Add(0))
+
+    async def ask_other(_room: Room) -> object:
+        return await other.ask(Add(0))
+
+    notes = Lives(broker, ask_other)
+    async with broker:
+        with takes(1.0), pytest.raises(ZeroDivisionError):
+            await broker.room("r").ask(Add(-1))
+        with takes(1.0 if late else 2.0):  # what the other does is waited for so long
+            assert await broker.room("r").ask(Add(0)) == 0
+        with takes(2.0 if late else 0.5):
+            assert await other.ask(Add(0)) == 0
+    assert notes == [("other", "r", "other") if late else ("r", "other", "r")]
+
+
+async def test_an_ask_that_waits_for_its_turn_in_another_room_is_withdrawn_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+    other = broker.room("other")
+    asked: list[int] = []
+
+    @broker.room_type("other")
+    class Other(Room):
+        async def receive(self, message: Add) -> Any:
+            asked.append(message.number)
+            await trio.sleep(0.5)
+            return await broker.room("r").ask(Add(0))
+
+    async def ask_other(_room: Room) -> object:
+        await trio.sleep(0.2)
+        return await other.ask(Add(2))
+
+    notes = Lives(broker, ask_other)
+    async with broker, trio.open_nursery() as nursery:
+        nursery.start_soon(other.ask, Add(1))
+        with takes(1.0), pytest.raises(ZeroDivisionError):
+            await broker.room("r").ask(Add(-1))
+        with takes(0.0):
+            assert await broker.room("r").ask(Add(0)) == 0
+    assert notes == [("r", "other", "r")]
+    assert asked == [1]
+
+
+async def test_a_tell_that_waits_for_a_place_when_the_room_ends_is_told_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+    told: list[object] = []
+
+    async def tell(room: Room) -> None:
+        await trio.sleep(0.5)
+        await room.tell(Add(7))
+        told.append("done")
+
+    notes = Lives(broker, tell)
+    async with broker:
+        room = broker.room("r")
+        await room.tell(Add(-1))
+        await trio.sleep(0.1)
+        with suppress(MailboxFull):
+            while True:
+                room.tell_nowait(Add(0))
+        with takes(0.9 + 7.0):
+            await trio.sleep(0.9)
+            assert await room.ask(Add(0)) == 0
+    assert told == ["done"]
+    assert notes == [None]
+    assert notes.lives == 2
+
+
+async def test_a_task_of_a_lifespan_may_ask_its_room_as_long_as_that_lives(
+    autojump_clock: MockClock,
+) -> None:
+    broker = Broker()
+
+    async def ask_thrice(room: Room) -> list[int]:
+        return [await ask(room, 0.5) for _ in range(3)]
+
+    notes = Lives(broker, ask_thrice)
+    async with broker, broker.test_client() as client:
+        socket = broker.sockets[client.id]
+        await socket.join("r")
+        assert await broker.room("r").ask(Add(1)) == 1  # the first ask waits behind it
         await trio.sleep(2)
         await socket.leave("r")
-        await trio.sleep(60)
-        assert log[:2] == [chain, "ended"]  # and it may live again, for the other one asks it
-        await lives_again(broker, socket)
+        with takes(0.0):
+            await socket.join("r")
+    assert notes == [[0, 0, 0]]
 
 
-async def test_a_task_whose_questions_are_answered_sees_no_circle(
+async def test_a_system_task_that_a_lifespan_starts_may_wait_for_the_next_life(
     autojump_clock: MockClock,
 ) -> None:
     broker = Broker()
-    log: list[Any] = []
 
-    @broker.room_type("r")
-    class Fine(Ticking):
-        @asynccontextmanager
-        async def lifespan(self) -> AsyncIterator[None]:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.tick)
-                yield
-                nursery.cancel_scope.cancel()
-            self.log.append("ended")
+    async def start(room: Room) -> None:
+        async def ask_later(room: Room) -> int:
+            return await ask(room, 0.5)
 
-    Fine.log = log
-    async with broker, broker.test_client() as client:
-        socket = broker.sockets[client.id]
-        await socket.join("r")
-        await trio.sleep(10.5)
-        await socket.leave("r")
+        trio.lowlevel.spawn_system_task(notes.note, ask_later, room, context=copy_context())
+
+    notes = Lives(broker, start)
+    async with broker:
+        with takes(1.0), pytest.raises(ZeroDivisionError):
+            await broker.room("r").ask(Add(-1))
         await trio.sleep(1)
-        assert log == ["ended"]
+    assert notes == [None, 0]
+    assert notes.lives == 2
