@@ -94,8 +94,7 @@ class History:
         self._events.append(event)
         self._bytes += len(event.wire)
         self._packets += event.packets
-        if self._timer is None:
-            self._timer = self.timers.after(self._keep, self._age)
+        self._begin_to_age()
         while self._bytes > self._max_bytes or self._packets > self._max_packets:
             self._drop()
 
@@ -117,6 +116,12 @@ class History:
         if self._unsent is not None and self._first > self._unsent:
             self.close()
 
+    # It ages while the client is there: how long it may be away, its seat knows.
+
+    def _begin_to_age(self) -> None:
+        if self._timer is None and self._unsent is None and self._events:
+            self._timer = self.timers.after(self._keep, self._age)
+
     def _age(self) -> None:
         """Drop what has been here for a whole round of the timer: nobody asks for it any more.
 
@@ -127,23 +132,27 @@ class History:
             for _ in range(self._old):
                 self._drop()
         self._old = len(self._events)
-        if self._events:
-            self._timer = self.timers.after(self._keep, self._age)
+        self._begin_to_age()
+
+    def _stop_aging(self) -> None:
+        self._old = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def close(self) -> None:
         """Be of no use any more."""
         self.lost = True
         self._events.clear()
-        self._bytes = self._packets = self._old = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._bytes = self._packets = 0
+        self._stop_aging()
 
     # When the client goes, and comes back.
 
     def break_off(self) -> None:
         """Note that the client gets nothing from now on."""
         self._unsent = self._first + len(self._events)
+        self._stop_aging()
 
     def knows(self, offset: object) -> bool:
         """Whether all that follows what the client tells is here."""
@@ -162,4 +171,5 @@ class History:
     def missed(self) -> list[Encoded]:
         """Return what the client has missed; from now on it gets things again."""
         self._unsent = None
+        self._begin_to_age()
         return [event for event in self._events if event.offset and event.offset.lasting]

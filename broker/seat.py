@@ -69,6 +69,7 @@ class Seat:
         self.deadline = 0.0
         self._seats = seats
         self._occupant: Occupant | None = None
+        self._awaited = 0  # by how many who come for it, and so are not away
         self._departed = False  # whether it, not the socket, is in the rooms
         self.listens = False  # whether what is for the client is only noted
 
@@ -113,8 +114,11 @@ class Seat:
             return False
         self.listens = True
         self.history.break_off()
-        self.deadline = trio.current_time() + self._seats.recovery.max_disconnection
+        self._begin_window()
         return True
+
+    def _begin_window(self) -> None:
+        self.deadline = trio.current_time() + self._seats.recovery.max_disconnection
 
     def departed(self) -> None:
         """Be in the namespace, and in rooms, instead of the socket, which has left them."""
@@ -124,6 +128,8 @@ class Seat:
         """Wait for an heir: the last hook of the socket has run, which had these data."""
         self._occupant = None
         self.data = data
+        if self._awaited:
+            self._begin_window()  # from now on, should they break off
         self.vacant.set()
         self._seats.await_return(self)
 
@@ -131,7 +137,11 @@ class Seat:
         """End the socket that is there, if there is one, and wait until it has gone."""
         if self._occupant is not None:
             self._occupant.superseded()
-            await self.vacant.wait()
+            self._awaited += 1
+            try:
+                await self.vacant.wait()
+            finally:
+                self._awaited -= 1
 
     # What is for it.
 
