@@ -79,7 +79,7 @@ class Room(OneRoom):
         """See a member off: once for each `on_join` that returned. Nobody waits for it."""
 
     async def on_close(self) -> None:
-        """End: called once, when nobody is in, nothing waits, and it has lingered."""
+        """End: called once, when nobody is in or may come back, and it has lingered."""
 
     async def receive(self, message: Any) -> Any:
         """Handle what others `ask` and `tell`; what it returns is the answer."""

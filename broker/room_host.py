@@ -2,7 +2,7 @@
 
 The room's members and events are the `RoomActor`'s, which never waits for this. The host has one
 life of a `Room` after the other: it begins with the first message and ends, through `on_close`,
-when nobody is in, nothing waits and the room has lingered. What comes meanwhile is for the next
+when nobody is in or away, nothing waits and the room has lingered. What comes meanwhile is for the next
 life, which begins when this one is over: two never overlap, and no message meets a dead room.
 """
 
@@ -194,9 +194,9 @@ class RoomHost(AsyncActor[HostMessage]):
             return None
         if len(self.mailbox):
             return await self.mailbox.take()
-        is_needed = self._in or self.room.away  # by members, or who may come back
-        if not self._finishing and (is_needed or hooks.linger > 0):
-            wait = math.inf if is_needed else hooks.linger
+        stays = self._in or self.room.away  # who is away may come back to this life
+        if not self._finishing and (stays or hooks.linger > 0):
+            wait = math.inf if stays else hooks.linger
             with trio.move_on_after(wait) as self._idle:
                 return await self.mailbox.take()
         return None

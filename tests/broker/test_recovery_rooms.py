@@ -56,11 +56,7 @@ async def test_it_joins_again_and_misses_nothing(
         async with client.connection():
             await trio.sleep(2)
         await wait_all_tasks_blocked()
-        assert diary == [
-            "create",
-            "join",
-            "leave",
-        ]  # its life goes on, as who is away may come back
+        assert diary == ["create", "join", "leave"]
         assert broker.room("table:1").size == 0
         assert broker.statistics().rooms == 0
         await broker.to("table:1").emit("a")
@@ -74,6 +70,64 @@ async def test_it_joins_again_and_misses_nothing(
             await broker.to("table:1").emit("d")
     assert client.names == ["snapshot", "during", "a", "b", "snapshot", "during", "c", "d"]
     assert diary == ["create", "join", "leave", "join", "leave", "close"]
+
+
+async def test_the_room_it_comes_back_to_lives_on_without_it(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = Broker(connection_state_recovery=Recovery(max_disconnection=10.0))
+    diary: list[str] = []
+
+    @broker.room_type("game")
+    class Game(Room):
+        linger = 5.0
+
+        async def on_create(self) -> None:
+            diary.append("create")
+            self.changes = 0
+
+        async def on_join(self, socket: Socket) -> None:
+            diary.append("join")
+            await socket.emit("snapshot", self.changes)
+
+        async def receive(self, message: object) -> None:
+            self.changes += 1
+            await self.emit("change", self.changes)
+
+        async def on_leave(self, socket: Socket) -> None:
+            diary.append("leave")
+
+        async def on_close(self) -> None:
+            diary.append(f"close at {trio.current_time():g}")
+
+    @broker.on("connection")
+    async def connected(socket: Socket) -> None:
+        if not socket.recovered:
+            await socket.join("game")
+
+    client = Returning(broker, wire)
+    game = broker.room("game")
+    async with broker:
+        async with client.connection():
+            await game.tell("change")
+            await game.tell("change")
+        await trio.sleep(8)  # longer than it lingers
+        await game.tell("change")
+        await game.tell("change")
+        async with client.connection():
+            assert client.recovered
+            await game.tell("change")
+        assert diary == ["create", "join", "leave", "join", "leave"]
+        expires = trio.current_time() + 10
+        await trio.sleep(20)
+    numbers = [[name, *args] for name, *args in client.got]
+    assert numbers == [
+        ["snapshot", 0],
+        *(["change", number] for number in (1, 2, 3, 4)),
+        ["snapshot", 4],
+        ["change", 5],
+    ]
+    assert diary[5:] == [f"close at {expires + 5:g}"]
 
 
 async def test_refused_it_is_recovered_and_out(
@@ -97,7 +151,7 @@ async def test_refused_it_is_recovered_and_out(
             await trio.sleep(2)
             assert broker.sockets[client.sid].joined_rooms == {"plain"}
     assert client.names == ["snapshot", "during", "a", "b"]
-    assert diary[-3:] == ["leave", "refuse", "close"]
+    assert diary == ["create", "join", "leave", "refuse", "close"]
 
 
 async def test_gone_again_before_its_turn_it_still_has_its_seat(
