@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections import deque
+from collections.abc import Iterable
 
 from .encoded import Encoded, Offset
 from .options import Recovery
@@ -104,6 +105,15 @@ class History:
             self._events.pop()
             self._bytes -= len(event.wire)
             self._packets -= event.packets
+
+    def forget(self, events: Iterable[Encoded]) -> None:
+        """Have never had these: they were for somebody who did not get in."""
+        gone = {id(event) for event in events}
+        kept = [event for event in self._events if id(event) not in gone]
+        if len(kept) < len(self._events):
+            self._events = deque(kept)
+            self._bytes = sum(len(event.wire) for event in kept)
+            self._packets = sum(event.packets for event in kept)
 
     def _drop(self) -> None:
         event = self._events.popleft()

@@ -2,8 +2,8 @@
 
 The room's members and events are the `RoomActor`'s, which never waits for this. The host has one
 life of a `Room` after the other: it begins with the first message and ends, through `on_close`,
-when nobody is in or away, nothing waits and the room has lingered. What comes meanwhile is for the next
-life, which begins when this one is over: two never overlap, and no message meets a dead room.
+when nobody is in or away, nothing waits and the room has lingered. What comes meanwhile is for the
+next life, which begins when this one is over: two never overlap, and no message meets a dead room.
 """
 
 from __future__ import annotations

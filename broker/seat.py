@@ -69,6 +69,7 @@ class Seat:
         self.deadline = 0.0
         self._seats = seats
         self._occupant: Occupant | None = None
+        self._told: list[Encoded] = []  # what was for the heir alone, and is nobody's if it fails
         self._awaited = 0  # by how many who come for it, and so are not away
         self._departed = False  # whether it, not the socket, is in the rooms
         self.listens = False  # whether what is for the client is only noted
@@ -98,6 +99,8 @@ class Seat:
         """Be that of a socket that is connected from now on; return what its client has missed."""
         self._occupant = socket
         self.heir = None
+        self._told.clear()
+        self.data = {}  # the socket has them
         self._departed = self.listens = False
         self.vacant = trio.Event()
         self._seats.add(self)
@@ -107,6 +110,8 @@ class Seat:
         """Have a socket go; return whether its client may come back to here."""
         if self.heir is socket:
             self.heir = None
+            self.history.forget(self._told)
+            self._told.clear()
             self._seats.await_return(self)
             return False
         if not self._seats.holds(self) or reason not in _RECOVERABLE:
@@ -148,14 +153,23 @@ class Seat:
     def push(self, encoded: Encoded) -> bool:
         """Note an event; nobody gets it now."""
         if self.listens:
-            for event in encoded.events if isinstance(encoded, Batch) else (encoded,):
+            for event in _each(encoded):
                 self.history.add(event)
             if self.history.lost and self.heir is not None:
                 self.heir.overwhelmed()
         return False
 
+    def push_to_heir(self, encoded: Encoded) -> None:
+        """Note an event that comes to the heir, and would not come to the seat."""
+        self._told.extend(_each(encoded))
+        self.push(encoded)
+
     def missed(self) -> None:
         """Hear of a volatile event, which is not for who is not there."""
+
+
+def _each(encoded: Encoded) -> Iterable[Encoded]:
+    return encoded.events if isinstance(encoded, Batch) else (encoded,)
 
 
 class Seats:

@@ -5,6 +5,7 @@ All of it does nothing when the option `connection_state_recovery` is off, and t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -52,8 +53,8 @@ class SocketSeat:
         self.recovered = seat.is_left
         if self.recovered:
             seat.heir = self._occupant
-            self.data = seat.data
-            self.push = self._note
+            self.data = copy.copy(seat.data)  # if it is refused, the next has them as they were
+            self.push = self._note_as_heir
         else:
             seat.open_for(self._occupant)
 
@@ -61,6 +62,12 @@ class SocketSeat:
         """Note in its history what it would get if it were there."""
         assert self.seat is not None
         self.seat.push(encoded)
+        return not self.gone
+
+    def _note_as_heir(self, encoded: Encoded) -> bool:
+        """Note what it gets once it is let in."""
+        assert self.seat is not None
+        self.seat.push_to_heir(encoded)
         return not self.gone
 
     def _follow_gate(self) -> None:

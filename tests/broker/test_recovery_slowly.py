@@ -8,7 +8,7 @@ from typing import Any
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from broker import Broker, Recovery, Socket
+from broker import Broker, ConnectError, Recovery, Socket
 
 from .returning import Returning
 
@@ -97,3 +97,44 @@ async def test_what_was_sent_is_forgotten_again_once_it_is_back(
         async with client.connection():
             assert client.recovered
     assert client.names == ["had", "a", "b"]
+
+
+async def test_who_is_refused_leaves_nothing_behind(
+    wire: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    broker = make()
+    refuses = True
+    seen: list[dict[str, Any]] = []
+
+    @broker.use
+    async def check(socket: Socket) -> None:
+        if socket.recovered:
+            seen.append(dict(socket.data))
+            await socket.emit(f"hello {refuses}")
+            await broker.to("general").emit(f"to all {refuses}")
+            await socket.join("early")
+            await broker.to("early").emit(f"to early {refuses}")
+            await socket.emit(f"bye {refuses}")
+            socket.data["tries"] = socket.data.get("tries", 0) + 1
+            if refuses:
+                raise ConnectError("no")
+
+    client = Returning(broker, wire)
+    async with broker:
+        async with client.connection():
+            await broker.emit("had")
+            broker.sockets[client.sid].data["name"] = "Ann"
+        await broker.to("general").emit("a")
+        async with client.connection():
+            assert client.refused == {"message": "no"}
+        refuses = False
+        async with client.connection():
+            assert client.recovered
+            socket = broker.sockets[client.sid]
+            assert socket.data == {"name": "Ann", "tries": 1}
+            assert socket.joined_rooms == {"general", "early"}
+        async with client.connection():
+            assert client.recovered
+    assert seen == [{"name": "Ann"}, {"name": "Ann"}, {"name": "Ann", "tries": 1}]
+    told = ["hello False", "to all False", "to early False", "bye False"]
+    assert client.names == ["had", "a", "to all True", *told, *told]
