@@ -28,6 +28,7 @@ class SocketSeat:
     push: Callable[[Encoded], bool]
     _gate: Gate
     _session: Session
+    _sends_ahead: bool
     _actor: NamespaceActor
     _stays = False
     """Whether its seat is kept for its client, as it has gone."""
@@ -55,6 +56,7 @@ class SocketSeat:
             seat.heir = self._occupant
             self.data = copy.copy(seat.data)  # if it is refused, the next has them as they were
             self.push = self._note_as_heir
+            self._sends_ahead = False  # it is noted, and so would come twice
         else:
             seat.open_for(self._occupant)
 

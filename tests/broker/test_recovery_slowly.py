@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, ConnectError, Recovery, Socket
+from broker.profile import ProfileName
 
 from .returning import Returning
 
@@ -138,3 +140,25 @@ async def test_who_is_refused_leaves_nothing_behind(
     assert seen == [{"name": "Ann"}, {"name": "Ann"}, {"name": "Ann", "tries": 1}]
     told = ["hello False", "to all False", "to early False", "bye False"]
     assert client.names == ["had", "a", "to all True", *told, *told]
+
+
+@pytest.mark.parametrize("profile", ["strict", "node"])
+async def test_what_middleware_emits_to_who_comes_back_comes_once(
+    wire: Callable[..., Any], profile: ProfileName
+) -> None:
+    """In Node's profile, what middleware emits goes out ahead of CONNECT, but not here."""
+    broker = Broker(profile=profile, connection_state_recovery=Recovery(skip_middlewares=False))
+
+    @broker.use
+    async def check(socket: Socket) -> None:
+        if socket.recovered:
+            await socket.emit("hello")
+
+    client = Returning(broker, wire)
+    async with broker:
+        async with client.connection():
+            await broker.emit("had")
+        await broker.emit("missed")
+        async with client.connection():  # which fails if an event comes before CONNECT
+            assert client.recovered
+    assert client.names == ["had", "missed", "hello"]
