@@ -133,14 +133,10 @@ class History:
             self._timer = self.timers.after(self._keep, self._age)
 
     def _age(self) -> None:
-        """Drop what has been here for a whole round of the timer: nobody asks for it any more.
-
-        But for a client that is away: its seat has a deadline, and who is let in has one.
-        """
+        """Drop what has been here for a whole round of the timer: nobody asks for it any more."""
         self._timer = None
-        if self._unsent is None:
-            for _ in range(self._old):
-                self._drop()
+        for _ in range(self._old):
+            self._drop()
         self._old = len(self._events)
         self._begin_to_age()
 
