@@ -10,29 +10,29 @@
 
 try:
     from .broker import Broker
-    from .errors import (
+    from .handlers.handler import NO_ACK
+    from .handlers.namespace_handlers import NamespaceHandlers
+    from .rooms.messages import Delivery
+    from .rooms.room import Room
+    from .rooms.room_ref import RoomRef
+    from .rooms.survey import Answers
+    from .serving.http_hooks import ResponseHeaders
+    from .serving.refusals import ConnectionFailure
+    from .serving.server import Address
+    from .sockets.namespace import Namespace
+    from .sockets.received import ReceivedEvent
+    from .sockets.socket import Socket
+    from .values.errors import (
         BrokerNotRunning,
         ConnectError,
         EventError,
         JoinRefused,
         SocketDisconnected,
     )
-    from .handler import NO_ACK
-    from .handshake import Request
-    from .http_hooks import ResponseHeaders
-    from .messages import Delivery
-    from .namespace import Namespace
-    from .namespace_handlers import NamespaceHandlers
-    from .options import Options, Recovery
-    from .reasons import DisconnectReason
-    from .received import ReceivedEvent
-    from .refusals import ConnectionFailure
-    from .room import Room
-    from .room_ref import RoomRef
-    from .server import Address
-    from .socket import Socket
-    from .statistics import SocketStatistics
-    from .survey import Answers
+    from .values.handshake import Request
+    from .values.options import Options, Recovery
+    from .values.reasons import DisconnectReason
+    from .values.statistics import SocketStatistics
 except ImportError as error:
     if (error.name or "").partition(".")[0] not in ("actors", "protocol"):
         raise

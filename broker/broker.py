@@ -18,22 +18,22 @@ import trio
 
 from actors import Supervisor
 
-from .carriers import Carrier
-from .directory import Directory
-from .handler import check_listener
-from .home import Rooms
-from .life import Life
-from .multiplexer import Multiplexer
-from .namespace import Check, DynamicNamespace, Namespace, NamespaceRegistry
-from .options import Options
-from .receiver import Receiver
-from .room_ref import RoomRef
-from .server import Server
-from .session import Session
-from .socket import Socket
-from .statistics import Statistics, count_tasks
-from .target import Everybody, Target
-from .test_client import Company, TestClient, connected_client
+from .handlers.handler import check_listener
+from .rooms.home import Rooms
+from .rooms.room_ref import RoomRef
+from .rooms.target import Everybody, Target
+from .serving.life import Life
+from .serving.server import Server
+from .sessions.receiver import Receiver
+from .sessions.session import Session
+from .sockets.directory import Directory
+from .sockets.multiplexer import Multiplexer
+from .sockets.namespace import Check, DynamicNamespace, Namespace, NamespaceRegistry
+from .sockets.socket import Socket
+from .testing.carriers import Carrier
+from .testing.client import Company, TestClient, connected_client
+from .values.options import Options
+from .values.statistics import Statistics, count_tasks
 
 N = TypeVar("N", bound=Callable[[Namespace], object])
 

@@ -23,8 +23,8 @@ import trio
 
 from .broker import Broker
 from .chat import Chat
-from .options import PUBLIC, Drain, Options
-from .server import Address
+from .serving.server import Address
+from .values.options import PUBLIC, Drain, Options
 
 logger = logging.getLogger("atrio.broker")
 

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 import trio
 
-from .handshake import Handshake
-from .inbox import Inbox
-from .option_checks import TransportName
-from .options import EngineOptions
-from .reasons import DisconnectReason
-from .server import Server
-from .session import Session as EngineSession
+from .serving.server import Server
+from .sessions.inbox import Inbox
+from .sessions.session import Session as EngineSession
+from .values.handshake import Handshake
+from .values.option_checks import TransportName
+from .values.options import EngineOptions
+from .values.reasons import DisconnectReason
 
 __all__ = ["Engine", "Session"]
 

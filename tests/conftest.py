@@ -13,7 +13,7 @@ import trio
 import trio.testing
 import trio_websocket
 
-from broker.server import Server
+from broker.serving.server import Server
 
 _NOT_RUN = pytest.StashKey[int]()  # how many tests lacked a real client
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from broker.profile import Traps
+from broker.values.profile import Traps
 
 from .test_docs_features import names_in
 

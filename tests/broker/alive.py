@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from broker.server import Server
+from broker.serving.server import Server
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import trio
 
 from actors.sim import Sim, simulate
 from actors.sim.faults import LAN, Faults
-from broker.carriers import Carrier
+from broker.testing.carriers import Carrier
 
 SCHEDULES = 3
 SLOW = Faults(latency=(0.05, 0.1), chunk=3)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import NO_ACK, Answers, Broker, Socket, SocketDisconnected
-from broker.test_client import TestClient
+from broker.testing.client import TestClient
 
 CLIENTS = 100
 QUESTIONS = 1_000

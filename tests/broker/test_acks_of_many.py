@@ -16,8 +16,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Answers, Broker, JoinRefused, Room, Socket
-from broker.carriers import Carrier
-from broker.test_client import TestClient
+from broker.testing.carriers import Carrier
+from broker.testing.client import TestClient
 
 from .carried import over_each_carrier
 from .stalled import LOCKSTEP, noting, stall

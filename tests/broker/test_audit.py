@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from broker.audit import AuditFailed, RoomAudit
-from broker.statistics import Statistics
+from broker.values.statistics import Statistics
 
 from .auditing import A, B, D, breaks, inside
 

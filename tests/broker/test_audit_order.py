@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.audit_order import MergedOrder
+from broker.audit.order import MergedOrder
 
 Views = dict[str, list[int]]
 

@@ -10,9 +10,8 @@ import trio
 from actors.sim import Sim, simulate
 from actors.sim.faults import CHAOS
 from broker import Broker, JoinRefused, Socket, SocketDisconnected
-from broker.audit import AuditFailed, RoomAudit
-from broker.audited import AuditedClient, Words, audited
-from broker.carriers import Carrier
+from broker.audit import AuditedClient, AuditFailed, RoomAudit, Words, audited
+from broker.testing.carriers import Carrier
 
 from .carried import SCHEDULES, over_each_carrier
 

@@ -14,8 +14,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import ConnectError
 from broker.chat import Chat
-from broker.statistics import Statistics
-from broker.test_client import TestClient
+from broker.testing.client import TestClient
+from broker.values.statistics import Statistics
 
 BAD_NAME = "A name has 1 to 32 characters."
 BAD_TEXT = {"error": {"code": "bad_text", "message": "A message has 1 to 2000 characters."}}

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from broker import ConnectError, Options
-from broker import server as server_module
 from broker.chat import Chat
-from broker.http import Peer
+from broker.serving import server as server_module
+from broker.sessions.http import Peer
 
 TOKEN = "t0ken-ünï"
 ONLY_HERE = "Only this machine may look"

@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from broker import Broker, ConnectError, EventError, JoinRefused, Socket
-from broker.carriers import Carrier
+from broker.testing.carriers import Carrier
 
 from .carried import over_each_carrier
 

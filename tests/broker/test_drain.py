@@ -11,7 +11,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from broker import Broker, Socket
 from broker.engine import Engine, Session
-from broker.statistics import Statistics
+from broker.values.statistics import Statistics
 
 from .alive import alive
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.sim import Sim, simulate
 from broker import Broker, Socket, SocketDisconnected
-from broker.carriers import Carrier
+from broker.testing.carriers import Carrier
 
 from .carried import SCHEDULES, SLOW, over_each_carrier
 

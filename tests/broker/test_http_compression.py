@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import trio
 
-from broker import Broker, compression
-from broker.compression import chosen_coding
+from broker import Broker
+from broker.sessions import compression
+from broker.sessions.compression import chosen_coding
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 TEXT = "abc" * 1000

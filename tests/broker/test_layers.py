@@ -9,101 +9,139 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# From the bottom to the top. A file imports only files before it; a new one is put in its place.
-BROKER = [
-    "py",
-    "reasons",
-    "receiver",
-    "errors",
-    "audit_order",
-    "audit_book",
-    "audit_waits",
-    "audit_server",
-    "audit_client",
-    "audit",
-    "audited",
-    "handshake",
-    "profile",
-    "option_checks",
-    "options",
-    "encoded",
-    "timers",
-    "history",
-    "heartbeat",
-    "rates",
-    "statistics",
-    "inbox",
-    "payload",
-    "handler",
-    "handlers",
-    "registry",
-    "namespace_handlers",
-    "events",
-    "acks",
-    "survey",
-    "messages",
-    "seat",
-    "fanout",
-    "dispatch",
-    "held",
-    "flusher",
-    "outbox",
-    "recorder",
-    "room_events",
-    "room_actor",
-    "room_host",
-    "namespace_routes",
-    "namespace_calls",
-    "namespace_actor",
-    "resting",
-    "target",
-    "family",
-    "room_ref",
-    "room",
-    "gate",
-    "outgoing",
-    "home",
-    "compression",
-    "http",
-    "refusals",
-    "http_hooks",
-    "origins",
-    "static",
-    "wire",
-    "websocket",
-    "polling",
-    "pressure",
-    "farewells",
-    "session",
-    "upgrade",
-    "life",
-    "places",
-    "door",
-    "endpoint",
-    "gateway",
-    "server",
-    "engine",
-    "received",
-    "loops",
-    "hooks",
-    "socket_nursery",
-    "event_handling",
-    "socket_events",
-    "ending",
-    "membership",
-    "socket_seat",
-    "socket",
-    "admission",
-    "namespace",
-    "directory",
-    "multiplexer",
-    "carriers",
-    "test_line",
-    "test_client",
-    "broker",
-    "__init__",
-    "cli",
-    "__main__",
+# From the bottom to the top: the packages and their files. A file imports only files before it; a
+# new one is put in its place.
+BROKER: list[tuple[str, list[str]]] = [
+    (
+        "values",
+        [
+            "reasons",
+            "errors",
+            "handshake",
+            "profile",
+            "option_checks",
+            "options",
+            "encoded",
+            "statistics",
+        ],
+    ),
+    (
+        "handlers",
+        [
+            "payload",
+            "handler",
+            "listeners",
+            "registry",
+            "namespace_handlers",
+            "dispatch",
+        ],
+    ),
+    (
+        "sessions",
+        [
+            "receiver",
+            "timers",
+            "history",
+            "heartbeat",
+            "rates",
+            "inbox",
+            "held",
+            "flusher",
+            "outbox",
+            "recorder",
+            "compression",
+            "http",
+            "wire",
+            "websocket",
+            "polling",
+            "pressure",
+            "farewells",
+            "session",
+        ],
+    ),
+    (
+        "rooms",
+        [
+            "events",
+            "acks",
+            "survey",
+            "messages",
+            "seat",
+            "fanout",
+            "room_events",
+            "room_actor",
+            "room_host",
+            "namespace_routes",
+            "namespace_calls",
+            "namespace_actor",
+            "resting",
+            "target",
+            "family",
+            "room_ref",
+            "room",
+            "home",
+        ],
+    ),
+    (
+        "sockets",
+        [
+            "gate",
+            "outgoing",
+            "received",
+            "loops",
+            "hooks",
+            "socket_nursery",
+            "event_handling",
+            "socket_events",
+            "ending",
+            "membership",
+            "socket_seat",
+            "socket",
+            "admission",
+            "namespace",
+            "directory",
+            "multiplexer",
+        ],
+    ),
+    (
+        "serving",
+        [
+            "refusals",
+            "http_hooks",
+            "origins",
+            "static",
+            "upgrade",
+            "life",
+            "places",
+            "door",
+            "endpoint",
+            "gateway",
+            "server",
+        ],
+    ),
+    (
+        "testing",
+        [
+            "carriers",
+            "line",
+            "client",
+        ],
+    ),
+    ("", ["engine", "broker", "__init__"]),  # the face
+    ("chat", ["room", "app"]),
+    ("", ["cli"]),
+    (
+        "audit",
+        [
+            "order",
+            "book",
+            "waits",
+            "server_side",
+            "client_side",
+            "room_audit",
+            "audited",
+        ],
+    ),
 ]
 
 # The one file that needs what Trio does not offer; it tests itself when it is imported.
@@ -149,13 +187,22 @@ def test_protocol_knows_neither_trio_nor_a_clock_nor_sockets() -> None:
 
 
 def test_inside_broker_a_lower_file_never_imports_a_higher_one() -> None:
-    files = {file.stem: file for file in (ROOT / "broker").glob("*.py")}
-    assert set(files) <= set(BROKER), "give the new file its place in the order"
-    for name, file in files.items():
+    order = [".".join(filter(None, ("broker", p, file))) for p, files in BROKER for file in files]
+    place = {name: number for number, name in enumerate(order)}
+    place["broker"] = place["broker.__init__"]
+    for file in (ROOT / "broker").rglob("*.py"):
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        if name not in place:
+            assert file.name == "__init__.py", f"give {name} its place in the order"
+            continue
         for module, _ in imports(file):
-            parts = module.split(".")
-            if parts[0] == "broker" and len(parts) > 1 and parts[1] in BROKER:
-                assert BROKER.index(parts[1]) < BROKER.index(name), f"{name} imports {parts[1]}"
+            assert place.get(module, -1) < place[name], f"{name} imports {module}"
+
+
+def test_the_chat_uses_the_public_face_only() -> None:
+    for file in (ROOT / "broker" / "chat").glob("*.py"):
+        wrong = [module for module, _ in imports(file) if module.startswith("broker.")]
+        assert not [module for module in wrong if not module.startswith("broker.chat.")]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))

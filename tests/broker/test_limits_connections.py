@@ -15,8 +15,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, ConnectError, ConnectionFailure, Options, Request, Socket
 from broker.engine import Engine, Session
-from broker.places import Places, block_of
-from broker.refusals import Refused
+from broker.serving.places import Places, block_of
+from broker.serving.refusals import Refused
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 UPGRADE = {

@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, DisconnectReason, Socket
 from broker.engine import Engine, Session
-from broker.rates import Bucket
+from broker.sessions.rates import Bucket
 
 from .stalled import noting
 

@@ -11,7 +11,7 @@ import trio
 
 from actors.sim import Sim
 from broker import Broker, ReceivedEvent, Socket
-from broker.statistics import Statistics
+from broker.values.statistics import Statistics
 
 EVENTS = ("handled", "a", "b", "c", "outside")
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from broker.encoded import PING, Batch, Encoded, Kept, encoded_packet
-from broker.flusher import Flusher
-from broker.options import EngineOptions
-from broker.outbox import Outbox
+from broker.sessions.flusher import Flusher
+from broker.sessions.outbox import Outbox
+from broker.values.encoded import PING, Batch, Encoded, Kept, encoded_packet
+from broker.values.options import EngineOptions
 from protocol.socketio import JSON, Packet, PacketType
 
 Overflow = Literal["disconnect", "drop_oldest", "drop_newest"]

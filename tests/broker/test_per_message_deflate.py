@@ -17,8 +17,8 @@ import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from broker import Broker, Socket
-from broker import encoded as encoded_module
 from broker.engine import Engine, Session
+from broker.values import encoded as encoded_module
 
 from .stalled import LOCKSTEP
 

@@ -15,8 +15,8 @@ import trio_websocket
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, ConnectError, JoinRefused, Socket, SocketDisconnected
-from broker.options import Options
-from broker.profile import NODE, STRICT, ProfileName
+from broker.values.options import Options
+from broker.values.profile import NODE, STRICT, ProfileName
 
 Wire = Callable[..., Any]
 

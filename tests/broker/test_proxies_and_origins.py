@@ -11,7 +11,7 @@ import pytest
 import trio_websocket
 
 from broker import Broker, Socket
-from broker.http import Peer, read_request
+from broker.sessions.http import Peer, read_request
 
 OPEN = "/socket.io/?EIO=4&transport=polling"
 

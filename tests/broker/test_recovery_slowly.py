@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, ConnectError, Recovery, Socket
-from broker.profile import ProfileName
+from broker.values.profile import ProfileName
 
 from .returning import Returning
 

@@ -13,9 +13,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import Broker, Recovery
-from broker.history import History
-from broker.namespace_actor import NamespaceActor
-from broker.room_actor import RoomActor
+from broker.rooms.namespace_actor import NamespaceActor
+from broker.rooms.room_actor import RoomActor
+from broker.sessions.history import History
 
 from .returning import Returning, Wire, polling
 

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import wait_all_tasks_blocked
 
 from broker import Broker, JoinRefused, Namespace, Room, Socket
-from broker.namespace import NamespaceRegistry
+from broker.sockets.namespace import NamespaceRegistry
 
 Seen = list[tuple[str, ...]]
 

@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from broker import Broker, Socket
-from broker.statistics import Statistics
+from broker.values.statistics import Statistics
 
 from .alive import alive
 from .test_cli import serving

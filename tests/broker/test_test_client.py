@@ -1,4 +1,4 @@
-"""`broker.test_client` means the same over memory, a loopback socket and a simulated network."""
+"""`broker.testing.client` means the same over memory, a loopback socket and a simulated network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.sim import Sim, simulate
 from broker import Broker, ConnectError, Socket, SocketDisconnected
-from broker.carriers import Carrier
+from broker.testing.carriers import Carrier
 
 from .carried import SCHEDULES, over_each_carrier
 

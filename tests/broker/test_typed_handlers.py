@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import Broker, EventError, NamespaceHandlers, Socket
-from broker.dispatch import Call
-from broker.handler import Handler
+from broker.handlers.dispatch import Call
+from broker.handlers.handler import Handler
 
 if TYPE_CHECKING:
     from elsewhere import Unknown  # type: ignore[import-not-found]

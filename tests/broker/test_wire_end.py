@@ -7,8 +7,8 @@ from functools import partial
 
 from actors.sim import Sim, simulate
 from broker import Broker
-from broker.encoded import NOOP
-from broker.session import Session
+from broker.sessions.session import Session
+from broker.values.encoded import NOOP
 
 _ENDED = "it had ended before"
 

@@ -11,7 +11,7 @@ import trio
 
 from actors.sim import Sim, explore
 from broker import Broker, ConnectError, Room, Socket
-from broker.resting import RestingActor
+from broker.rooms.resting import RestingActor
 
 from .faults.planting import Fault, replaced
 

@@ -18,7 +18,7 @@ import trio
 
 from actors.sim import Sim, explore
 from broker import Broker, EventError, Room, Socket
-from broker.room_host import RoomHost
+from broker.rooms.room_host import RoomHost
 
 from .faults.planting import Fault, replaced
 

@@ -9,10 +9,10 @@ from typing import Any
 import trio
 
 from actors import Reply
-from broker import survey
-from broker.acks import Acks
-from broker.namespace_routes import NamespaceRoutes
-from broker.survey import Respondent, Survey
+from broker.rooms import survey
+from broker.rooms.acks import Acks
+from broker.rooms.namespace_routes import NamespaceRoutes
+from broker.rooms.survey import Respondent, Survey
 
 from .planting import replaced
 

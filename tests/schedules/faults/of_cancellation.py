@@ -9,12 +9,12 @@ from typing import Any
 import trio
 
 from actors import Ask
-from broker.encoded import Encoded
-from broker.membership import Membership
-from broker.messages import Audience, Delivery, Join, Leave, Member
-from broker.namespace_calls import NamespaceCalls
-from broker.namespace_routes import NamespaceRoutes
-from broker.socket import Socket
+from broker.rooms.messages import Audience, Delivery, Join, Leave, Member
+from broker.rooms.namespace_calls import NamespaceCalls
+from broker.rooms.namespace_routes import NamespaceRoutes
+from broker.sockets.membership import Membership
+from broker.sockets.socket import Socket
+from broker.values.encoded import Encoded
 
 from .planting import replaced
 

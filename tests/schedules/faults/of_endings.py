@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 import trio
 
-from broker import ending, socket
-from broker.ending import Leaver
-from broker.heartbeat import Heartbeat
-from broker.life import Life
-from broker.membership import Membership
-from broker.reasons import DisconnectReason
-from broker.session import Session
-from broker.socket import Socket
-from broker.socket_nursery import SocketNursery
-from broker.websocket import WebSocketTransport
+from broker.serving.life import Life
+from broker.sessions.heartbeat import Heartbeat
+from broker.sessions.session import Session
+from broker.sessions.websocket import WebSocketTransport
+from broker.sockets import ending, socket
+from broker.sockets.ending import Leaver
+from broker.sockets.membership import Membership
+from broker.sockets.socket import Socket
+from broker.sockets.socket_nursery import SocketNursery
+from broker.values.reasons import DisconnectReason
 
 from .planting import replaced
 

@@ -9,15 +9,15 @@ from typing import Any
 import trio
 
 from actors import Actor, Ask, Reply
-from broker import namespace_calls
-from broker.encoded import Encoded
-from broker.gate import Gate
-from broker.messages import Asked, EndJoin, Hosted, Join, Left, Member, RoomMessage
-from broker.namespace_actor import NamespaceActor
-from broker.outbox import Outbox
-from broker.room_actor import RoomActor
-from broker.room_host import RoomHost
-from broker.socket import Socket
+from broker.rooms import namespace_calls
+from broker.rooms.messages import Asked, EndJoin, Hosted, Join, Left, Member, RoomMessage
+from broker.rooms.namespace_actor import NamespaceActor
+from broker.rooms.room_actor import RoomActor
+from broker.rooms.room_host import RoomHost
+from broker.sessions.outbox import Outbox
+from broker.sockets.gate import Gate
+from broker.sockets.socket import Socket
+from broker.values.encoded import Encoded
 
 from .planting import replaced
 

@@ -10,12 +10,12 @@ from typing import Any
 import trio
 
 from actors import Reply
-from broker.history import History
-from broker.messages import Member
-from broker.namespace_actor import NamespaceActor
-from broker.namespace_calls import NamespaceCalls
-from broker.room_actor import RoomActor
-from broker.seat import Seat
+from broker.rooms.messages import Member
+from broker.rooms.namespace_actor import NamespaceActor
+from broker.rooms.namespace_calls import NamespaceCalls
+from broker.rooms.room_actor import RoomActor
+from broker.rooms.seat import Seat
+from broker.sessions.history import History
 
 from .planting import replaced
 

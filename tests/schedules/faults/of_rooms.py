@@ -9,18 +9,18 @@ from typing import Any
 import trio
 
 from actors import ActorGone
-from broker import room_actor
-from broker.encoded import Encoded, encoded_packet
-from broker.event_handling import EventHandling
-from broker.fanout import fan_out
-from broker.gate import Gate
-from broker.messages import Audience, Delivery, Join, Leave, Member, Publish
-from broker.namespace_actor import NamespaceActor
-from broker.namespace_calls import NamespaceCalls
-from broker.namespace_routes import NamespaceRoutes
-from broker.outbox import Outbox
-from broker.room_actor import RoomActor
-from broker.socket_events import SocketEvents
+from broker.rooms import room_actor
+from broker.rooms.fanout import fan_out
+from broker.rooms.messages import Audience, Delivery, Join, Leave, Member, Publish
+from broker.rooms.namespace_actor import NamespaceActor
+from broker.rooms.namespace_calls import NamespaceCalls
+from broker.rooms.namespace_routes import NamespaceRoutes
+from broker.rooms.room_actor import RoomActor
+from broker.sessions.outbox import Outbox
+from broker.sockets.event_handling import EventHandling
+from broker.sockets.gate import Gate
+from broker.sockets.socket_events import SocketEvents
+from broker.values.encoded import Encoded, encoded_packet
 from protocol.socketio import Packet, PacketType
 
 from .planting import added, replaced

@@ -15,8 +15,8 @@ import trio
 
 from actors.sim import InvariantViolated, Sim
 from broker import Broker, Socket
-from broker.receiver import Receiver
-from broker.session import Session
+from broker.sessions.receiver import Receiver
+from broker.sessions.session import Session
 
 from .client import HARBOUR, TARGET, Line
 from .ground import Ground

@@ -10,8 +10,8 @@ import trio
 
 from actors.sim import CALM, CHAOS, LAN, MOBILE, Faults, Net, Sim
 from broker import Broker, Socket
-from broker.session import Session
-from broker.statistics import Statistics, count_tasks
+from broker.sessions.session import Session
+from broker.values.statistics import Statistics, count_tasks
 
 from .client import HARBOUR, Client
 from .verdict import Verdict

@@ -15,7 +15,7 @@ import trio
 
 from actors.sim import Sim
 from broker import Broker, Socket, SocketDisconnected
-from broker.target import Target
+from broker.rooms.target import Target
 
 from .client import Client, Line, Presence, Refused
 from .ground import WEATHERS, Ground, dawdle, pause

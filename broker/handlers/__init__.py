@@ -1,0 +1,1 @@
+"""Functions of users: how they are registered, what they take, and how one is called."""

@@ -1,0 +1,1 @@
+"""Listeners and HTTP: which session a request is for, or why none."""

@@ -1,0 +1,1 @@
+"""Clients for tests of programs: `broker.test_client()`, and what carries its bytes."""
