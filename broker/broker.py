@@ -72,6 +72,9 @@ class Broker(Server, Everybody, NamespaceRegistry):
 
         A pattern (searched for in the name) or an `async def check(name, auth) -> bool` gives
         namespaces that come to be when a client asks for them, in order of registration.
+
+        Raises ValueError for a name with a comma, with control characters, or of more than
+        `max_name_length`; TypeError for what is none of the three.
         """
         if isinstance(name, str):
             return self._directory.of(name)

@@ -26,6 +26,10 @@ from .namespace import Check, DynamicNamespace, Namespace
 
 logger = logging.getLogger("atrio.broker")
 
+# To Python's `$`, unlike JavaScript's, a pattern may end before a line break; and a name with such
+# a character looks like another where it is shown.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 class Directory:
     """The namespaces of one broker, by their names; iterating gives those there are now."""
@@ -68,6 +72,8 @@ class Directory:
         name = name if name.startswith("/") else f"/{name}"
         if "," in name:
             raise ValueError(f"a namespace's name holds no comma, saw {name!r}")
+        if _CONTROL.search(name):
+            raise ValueError(f"a namespace's name holds no control characters, saw {name!r}")
         if len(name) > (longest := self._options.max_name_length):
             raise ValueError(
                 f"a namespace's name has at most max_name_length={longest} characters, saw "
@@ -145,12 +151,8 @@ class Directory:
         return None  # each client is asked for anew: the answer may depend on its `auth`
 
     async def found(self, name: str, auth: dict[str, Any]) -> Home | None:
-        """Return the namespace, or the one that comes to be for this client, or None.
-
-        None comes to be with control characters in its name: to Python's `$`, unlike JavaScript's,
-        a pattern may end before a line break.
-        """
-        if not name.isprintable():
+        """Return the namespace, or the one that comes to be for this client, or None."""
+        if _CONTROL.search(name):
             return None
         there = self._namespaces.get(name)
         parents = self._parents if there is None or there.parent is None else [there.parent]

@@ -281,12 +281,37 @@ async def test_children_do_not_outlive_the_life_but_their_pattern_does() -> None
                 assert broker.statistics().namespaces == 2
 
 
-@pytest.mark.parametrize("end", ["\n", "\r", "\0", "\u2028"])
-async def test_no_pattern_lets_a_control_character_in(end: str) -> None:
+CONTROL = ["/org-a\n", "/org-\0", "/\x1b[2Jorg", "/org-\x85", "/org-\u2028"]
+
+
+@pytest.mark.parametrize("name", CONTROL)
+async def test_no_client_enters_a_namespace_with_control_characters(name: str) -> None:
     broker = Broker()
+    asked: list[str] = []
     org = broker.of(re.compile(r"^/org-\w+$"))
+
+    @broker.of
+    async def check(name: str, auth: object) -> bool:
+        asked.append(name)
+        return True
+
     async with broker:
         with pytest.raises(ConnectError, match="Invalid namespace"):
-            async with broker.test_client(f"/org-a{end}"):
+            async with broker.test_client(name):
                 pass
-        assert not org.children
+        assert (dict(org.children), asked) == ({}, [])
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_the_program_cannot_make_one(name: str) -> None:
+    broker = Broker()
+    with pytest.raises(ValueError, match="control characters, saw '/"):
+        broker.of(name)
+
+
+async def test_a_name_may_have_what_is_only_invisible(wire: Callable[..., Any]) -> None:
+    broker = Broker()
+    broker.of(re.compile("^/[^/]+$"))
+    async with broker, wire(broker) as client:
+        for name in ("/👨\u200d👩\u200d👧", "/一\u3000二"):
+            await client.enter(name)
