@@ -174,7 +174,11 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
 
     @property
     def children(self) -> Mapping[str, Namespace]:
-        """The namespaces there are now, by their names; a live view."""
+        """Those there are now, by their names; a live view.
+
+        A child that came to be for a client is one until it ends. One that the program has asked
+        for by its name is one from then on, though nobody may be in it.
+        """
         return MappingProxyType(self._children)
 
     def has_pattern_for(self, name: str) -> bool:

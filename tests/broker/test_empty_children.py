@@ -236,6 +236,21 @@ async def test_one_the_program_has_asked_for_keeps_its_handlers_and_no_task() ->
                 assert broker.statistics().namespaces == 2
 
 
+async def test_children_are_those_that_live_and_those_the_program_has_asked_for() -> None:
+    broker = cleaning()
+    org = broker.of(ORG)
+    named = broker.of("/org-named")
+    assert dict(org.children) == {"/org-named": named}
+    async with broker:
+        async with broker.test_client("/org-named"), broker.test_client("/org-came"):
+            assert sorted(org.children) == ["/org-came", "/org-named"]
+        await wait_all_tasks_blocked()
+        assert broker.statistics().namespaces == 1
+        assert dict(org.children) == {"/org-named": named}
+        assert broker.of("/org-came") is org.children["/org-came"]
+    assert sorted(org.children) == ["/org-came", "/org-named"]
+
+
 async def test_a_client_that_leaves_while_the_check_says_yes_leaves_no_child(
     wire: Callable[..., Any],
 ) -> None:
