@@ -2,14 +2,15 @@
 
 An annotation is checked when it means something a client can send: what msgspec can convert
 strictly. A client's value becomes an instance of it, or is the client's error. What msgspec cannot
-convert is no concern of ours (`object`, a `Callable`), unless there is a model in it: who writes a
-Struct, an attrs class, a dataclass or a TypedDict relies on getting one.
+convert is no concern of ours (`object`, a `Callable`), unless there is a model or a choice in it:
+who writes a Struct, an attrs class, a dataclass, a TypedDict, an Enum or a Literal relies on it.
 """
 
 from __future__ import annotations
 
 import builtins
 import dataclasses
+import enum
 import functools
 import inspect
 import logging
@@ -44,7 +45,7 @@ class Payload:
     ) -> Payload | None:
         """Read the annotations behind the first `lead` parameters; None: nothing is checked.
 
-        Raises TypeError for a model that can never be checked.
+        Raises TypeError for a model or a choice that can never be checked.
         """
         own = [each for each in parameters if each.kind in _POSITIONAL][lead:]
         rest = [each for each in parameters if each.kind is inspect.Parameter.VAR_POSITIONAL]
@@ -97,7 +98,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 class _NeverFitsError(Exception):
-    """A model that cannot be made out of what clients send."""
+    """A model or choice that cannot be made out of what clients send."""
 
 
 @attrs.frozen
@@ -196,7 +197,7 @@ def _converter(annotation: Any) -> Convert | None:
     except TypeError as error:
         fault = str(error)
     if fault is not None:
-        if _holds_model(annotation):
+        if _is_relied_on(annotation):
             raise _NeverFitsError(fault)
         return None
     if _is_any(described):
@@ -243,12 +244,14 @@ def _set_by_server(model: type) -> list[str]:
     return [field.name for field in fields if not field.init]
 
 
-def _holds_model(annotation: Any) -> bool:
+def _is_relied_on(annotation: Any) -> bool:
+    """Whether there is a model in it, or a choice."""
     kind = typing.get_origin(annotation) or annotation
     return (
-        (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
+        (isinstance(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum)))
         or attrs.has(kind)
         or dataclasses.is_dataclass(kind)
         or typing.is_typeddict(kind)
-        or any(map(_holds_model, typing.get_args(annotation)))
+        or kind is typing.Literal
+        or any(map(_is_relied_on, typing.get_args(annotation)))
     )

@@ -573,6 +573,20 @@ async def stamped(socket: Socket, value: dict[str, Outer]) -> None: ...
 async def variadic(socket: Socket, *values: User | Message) -> None: ...
 
 
+class Mixed(enum.Enum):
+    ONE = 1
+    TWO = "two"
+
+
+async def mixed(socket: Socket, value: Mixed) -> None: ...
+
+
+async def mixed_inside(socket: Socket, value: dict[str, Mixed | None]) -> None: ...
+
+
+async def literal_of_enum(socket: Socket, value: Literal[Colour.RED]) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
     [
@@ -580,9 +594,12 @@ async def variadic(socket: Socket, *values: User | Message) -> None: ...
         (variadic, r"variadic: .*values"),
         (with_opaque, r"no client can send Opaque"),
         (stamped, r"Stamped\.checked, which is declared with init=False"),
+        (mixed, r"mixed: .*`value`.* all str or all int .*Mixed"),
+        (mixed_inside, r"mixed_inside: .* all str or all int .*Mixed"),
+        (literal_of_enum, r"literal_of_enum: .*Literal may only contain"),
     ],
 )
-def test_a_model_that_can_never_be_checked_is_refused_at_once(function: Any, why: str) -> None:
+def test_a_model_or_choice_that_can_never_be_checked_is_refused(function: Any, why: str) -> None:
     broker = Broker()
     with pytest.raises(TypeError, match=why):
         broker.on("event", function)
