@@ -6,6 +6,8 @@ has what is called for neither: middleware, and those who see every event.
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
@@ -14,6 +16,8 @@ import attrs
 from protocol.socketio import RESERVED_EVENTS
 
 from .handler import AsyncFunction, Handler
+
+logger = logging.getLogger("atrio.broker")
 
 # What is neither a hook nor an event's handler.
 Use: TypeAlias = Literal[
@@ -105,6 +109,8 @@ class Handlers:
                     f"on({event!r}) or a loop, so register the handler before sockets connect, or "
                     "take the name out of the loop"
                 )
+            if event == "*":
+                _warn_of_star(handler.name)
         table = self._table(event)
         table.append(_expiring(handler, table) if once else handler)
 
@@ -222,3 +228,13 @@ def check_receivable(event: str) -> None:
     check_name(event)
     if event in RESERVED_EVENTS:
         raise ValueError(f"{event!r} is reserved: no client can send it")
+
+
+@functools.lru_cache(maxsize=100)
+def _warn_of_star(handler: str) -> None:
+    """Say it once, and not for each socket that registers this handler."""
+    logger.warning(
+        "on('*', %s) is for events named '*', as clients may send them: for those that have no "
+        "handler of their own it is on_unhandled, to see every event on_any",
+        handler,
+    )

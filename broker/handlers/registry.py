@@ -25,7 +25,8 @@ class Registry:
         or is not called, and the ack says `bad_arguments`.
 
         Raises TypeError for what is not async, cannot be called as it would be, or is annotated
-        with a model that cannot be checked; ValueError for a name no client can send.
+        with a model that cannot be checked; ValueError for a name no client can send. `"*"` is a
+        name like others: what gets every event is `on_any`, what gets the rest, `on_unhandled`.
         """
         return self._register("on", event, function)
 

@@ -81,6 +81,12 @@ class Directory:
             )
         namespace = self._namespaces.get(name)
         if namespace is None:
+            if "*" in name:
+                logger.warning(
+                    "of(%r) is one namespace, with the star in its name: for all whose names fit "
+                    "it is of(re.compile(...)), or of(check)",
+                    name,
+                )
             parent = next((each for each in self._parents if each.has_pattern_for(name)), None)
             namespace = self._add(name, parent)
         namespace.lasting = True

@@ -336,6 +336,26 @@ async def test_what_has_no_handler_goes_to_on_unhandled_and_is_answered() -> Non
         assert await client.call("error") == ["error"]
 
 
+async def test_a_star_is_a_name_like_others_and_the_log_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = Broker()
+
+    @broker.on("connection")
+    async def connected(socket: Socket) -> None:
+        @socket.on("*")
+        async def of_one_socket(*args: object) -> str:
+            return "star"
+
+    async with broker.test_client() as client, broker.test_client():
+        assert await client.call("*") == "star"
+        assert await client.call("*", 1) == "star"
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("atrio.broker", "WARNING")
+    for word in ("of_one_socket", "on_unhandled", "on_any"):
+        assert word in record.getMessage()
+
+
 async def test_a_loop_comes_before_on_unhandled() -> None:
     broker = Broker()
 

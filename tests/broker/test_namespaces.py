@@ -23,6 +23,17 @@ def test_of_creates_or_returns() -> None:
     assert broker.of("").name == broker.of("/").name == "/"
 
 
+@pytest.mark.parametrize("name", ["*", "/org-*"])
+def test_a_star_is_part_of_a_name_and_the_log_says_so_once(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker()
+    assert broker.of(name) is broker.of(name)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("atrio.broker", "WARNING")
+    assert "of(re.compile(...))" in record.getMessage()
+
+
 async def test_several_over_one_connection_are_apart(wire: Callable[..., Any]) -> None:
     broker = Broker()
     names = ("/", "/chat", "/admin", "/ünï")
