@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import attrs
 import click
@@ -24,13 +24,16 @@ import trio
 from .broker import Broker
 from .chat import Chat
 from .serving.server import Address
-from .values.options import PUBLIC, Drain, Options
+from .values.options import PUBLIC, Drain, Options, Recovery
 
 logger = logging.getLogger("atrio.broker")
 
 # The packages of atrio; a user's folder may hold files of these names.
 _OURS = ("broker", "actors", "protocol")
 _HEALTHZ = "/healthz"
+_RECOVERY = "connection_state_recovery"
+
+T = TypeVar("T", Options, Recovery)
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,7 +63,8 @@ def main() -> None:
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file: host, port, log_level, admin_token, public, and a table [options].",
+    help="TOML file: host, port, log_level, admin_token, public, drain_batch, drain_interval, and "
+    "tables: [options], and in it [options.connection_state_recovery].",
 )
 @click.option(
     "--log-level",
@@ -167,14 +171,27 @@ def _read_config(file: Path) -> Config:
 
 
 def _options(values: dict[str, Any]) -> Options:
-    known = {field.name for field in attrs.fields(Options)}
+    values = dict(values)
+    if (recovery := values.get(_RECOVERY)) is not None:
+        if not isinstance(recovery, dict):
+            raise click.UsageError(
+                f"[options]: {_RECOVERY}: expected a table, as in "
+                f"`{_RECOVERY} = {{max_disconnection = 120.0}}`, saw {recovery!r}"
+            )
+        values[_RECOVERY] = _made(Recovery, recovery, f"[options.{_RECOVERY}]")
+    return _made(Options, values, "[options]")
+
+
+def _made(kind: type[T], values: dict[str, Any], table: str) -> T:
+    """Return what a table of the file says."""
+    known = {field.name for field in attrs.fields(kind)}
     unknown = ", ".join(sorted(set(values) - known))
     if unknown:
-        raise click.UsageError(f"[options]: unknown: {unknown} (known: {', '.join(sorted(known))})")
+        raise click.UsageError(f"{table}: unknown: {unknown} (known: {', '.join(sorted(known))})")
     try:
-        return Options(**values)
+        return kind(**values)
     except (TypeError, ValueError) as error:
-        raise click.UsageError(f"[options]: {error}") from None
+        raise click.UsageError(f"{table}: {error}") from None
 
 
 def _drain(batch: int | None, interval: float | None) -> Drain | None:

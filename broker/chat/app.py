@@ -90,7 +90,8 @@ class Chat:
 
     async def _arrive(self, socket: Socket) -> None:
         await socket.emit("rooms", self._counts())
-        await socket.join(ROOMS[0])
+        if not socket.joined_rooms:  # else it has come back, to the room it was in
+            await socket.join(ROOMS[0])
         self._changed.set()
 
     async def _switch_room(self, socket: Socket, room: object) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from broker import ConnectError
+from broker import ConnectError, Options, Recovery
 from broker.chat import Chat
 from broker.testing.client import TestClient
 from broker.values.statistics import Statistics
+
+from .returning import Returning, Wire
 
 BAD_NAME = "A name has 1 to 32 characters."
 BAD_TEXT = {"error": {"code": "bad_text", "message": "A message has 1 to 2000 characters."}}
@@ -279,3 +281,17 @@ async def test_everybody_learns_how_many_are_in_each_room(autojump_clock: MockCl
         assert await counts() == [1, 0, 0]
         await trio.sleep(10)
         assert not anna._events["rooms"]  # no news, no event
+
+
+async def test_who_comes_back_is_in_the_room_it_was_in(wire: Wire) -> None:
+    chat = Chat(Options(connection_state_recovery=Recovery()))
+    client = Returning(chat.broker, wire, "/chat")
+    async with running(chat):
+        async with client.connection(name="ann") as ann:
+            await ann.send('42/chat,["switchRoom","tech"]')
+        async with client.connection(name="ann"):
+            assert client.recovered
+            (socket,) = await chat.broker.of("/chat").fetch_sockets()
+            assert socket.joined_rooms == {"tech"}
+            (room_changed,) = [args for event, *args in client.got[-2:] if event == "roomChanged"]
+            assert room_changed == [{"room": "tech", "users": ["ann"]}]

@@ -303,6 +303,22 @@ healthz = "/well"
     assert b" DEBUG " in command.stderr
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[options.connection_state_recovery]\nmax_disconnection = 60\nskip_middlewares = false\n",
+        "[options]\nconnection_state_recovery = {}\n",
+    ],
+)
+async def test_a_file_may_have_clients_come_back(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "atrio.toml"
+    file.write_text(text)
+    connect = '/chat,{"name":"ann"}'
+    async with serving("--config", str(file)) as command, command.client(connect) as client:
+        assert str(await client.get_message()).startswith("0{")
+        assert '"pid":' in str(await client.get_message())
+
+
 async def test_public_limits_each_client_and_says_how(tmp_path: Path) -> None:
     file = tmp_path / "atrio.toml"
     file.write_text("[options]\nmax_connections_per_address = 7\n")

@@ -99,6 +99,22 @@ async def test_a_package_with_the_name_of_ours_is_explained(tmp_path: Path) -> N
             "ping_interval: expected more than 0, saw 'often'",
         ),
         ("[options]\ncors_allowed_origins = ['app.example']\n", "expected '*' or origins like"),
+        (
+            "[options]\nconnection_state_recovery = true\n",
+            "expected a table, as in `connection_state_recovery = {max_disconnection = 120.0}`",
+        ),
+        (
+            "[options.connection_state_recovery]\nmax_disconection = 5\n",
+            "[options.connection_state_recovery]: unknown: max_disconection (known: max_absent,",
+        ),
+        (
+            "[options.connection_state_recovery]\nmax_disconnection = '2 min'\n",
+            "[options.connection_state_recovery]: max_disconnection: expected more than 0, saw",
+        ),
+        (
+            "[options]\nconnection_state_recovery = {max_bytes = 1.5}\n",
+            "[options.connection_state_recovery]: max_bytes: expected a whole number",
+        ),
         ("prot = 3000\n", "unknown field `prot`"),
         ("port = '3000'\n", "Expected `int`, got `str`"),
         ("port = 70000\n", "port"),
