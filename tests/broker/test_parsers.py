@@ -12,8 +12,9 @@ import pytest
 import trio
 import trio.testing
 import trio_websocket
+from trio.testing import wait_all_tasks_blocked
 
-from broker import Broker, ConnectError, DisconnectReason, Options, Socket
+from broker import Broker, ConnectError, DisconnectReason, Options, Recovery, Socket
 from protocol import ProtocolError
 from protocol.parser import PacketDecoder, Parser
 from protocol.socketio import Encoded, Packet, PacketType
@@ -164,6 +165,48 @@ async def test_over_polling_it_is_base64(http: Callable[..., Any]) -> None:
         assert (await client.request("POST", target, connect))[2] == b"ok"
         _, _, body = await client.request("GET", target)
         assert body.startswith(b"bg6R0eXBlAKNuc3ChL6RkYXRhgaNzaWS0")
+
+
+async def test_who_comes_back_tells_and_gets_offsets_in_msgpack(wire: Callable[..., Any]) -> None:
+    broker = Broker(parser="msgpack", connection_state_recovery=Recovery())
+
+    async def came(client: Any, told: dict[str, Any]) -> dict[str, Any]:
+        await client.send(pack({"type": 0, "nsp": "/", "data": told}))
+        welcome = unpack(await client.get())
+        assert (welcome["type"], welcome["data"].keys()) == (0, {"sid", "pid"})
+        return dict(welcome["data"])
+
+    async def event(client: Any) -> list[Any]:
+        packet = unpack(await client.get())
+        assert (packet.pop("type"), packet.pop("nsp"), packet.keys()) == (2, "/", {"data"})
+        return list(packet["data"])
+
+    async with broker:
+        async with wire(broker) as client:
+            me = await came(client, {})
+            await broker.emit("got", b"\0", {"in": b"\1"})
+            *got, offset = await event(client)
+            assert got == ["got", b"\0", {"in": b"\1"}]
+            assert isinstance(offset, str)
+        await wait_all_tasks_blocked()
+        await broker.to(me["sid"]).emit("missed", b"\2", [b""])
+        async with wire(broker) as client:
+            assert await came(client, {"pid": me["pid"], "offset": offset}) == me
+            assert broker.sockets[me["sid"]].recovered
+            *missed, last = await event(client)
+            assert missed == ["missed", b"\2", [b""]]
+            await broker.emit("live")
+            assert (await event(client))[0] == "live"
+            # What asks for an ack has no offset: none would be sent again.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(broker.sockets[me["sid"]].emit_with_ack, "ask", b"\3")
+                asked = unpack(await client.get())
+                assert asked == {"type": 2, "nsp": "/", "data": ["ask", b"\3"], "id": asked["id"]}
+                await client.send(pack({"type": 3, "nsp": "/", "data": [], "id": asked["id"]}))
+        await wait_all_tasks_blocked()
+        async with wire(broker) as client:
+            assert await came(client, {"pid": me["pid"], "offset": last}) == me
+            assert (await event(client))[0] == "live"
 
 
 ENTERED = pack({"type": 0, "nsp": "/"})

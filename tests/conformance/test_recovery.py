@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from broker import Broker, Recovery, Socket
+from protocol.parser import ParserName
 
 from .peers import require_node
 from .proxy import Proxy, proxy_to
@@ -67,11 +68,19 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    client: Client, mode: str, recovery: Recovery | None = None, **options: Any
+    client: Client,
+    mode: str,
+    recovery: Recovery | None = None,
+    *,
+    parser: ParserName = "json",
+    **options: Any,
 ) -> AsyncIterator[Scene]:
     require_node()
     broker = Broker(
-        connection_state_recovery=recovery or Recovery(), cors_allowed_origins="*", **options
+        connection_state_recovery=recovery or Recovery(),
+        cors_allowed_origins="*",
+        parser=parser,
+        **options,
     )
 
     @broker.on("connection")
@@ -84,7 +93,7 @@ async def scene(
         address = await nursery.start(broker.serve, "127.0.0.1", 0)
         async with (
             proxy_to(address.port) as proxy,
-            client.start("recovery.mjs", f"http://127.0.0.1:{proxy.port}", mode) as run,
+            client.start("recovery.mjs", f"http://127.0.0.1:{proxy.port}", mode, parser) as run,
         ):
             here = Scene(broker, proxy, run)
             assert not await here.comes()
@@ -127,6 +136,20 @@ async def test_it_comes_back_again_and_again(client: Client, mode: str) -> None:
             assert here.sid == sid
             assert (await here.event())[:2] == ["away", number]
             assert await here.event() == ["own"]
+
+
+async def test_it_comes_back_with_msgpack(client: Client, mode: str) -> None:
+    async with scene(client, mode, parser="msgpack") as here:
+        sid = here.sid
+        await here.broker.to("room").emit("here", 1)
+        assert await here.event() == ["here", 1]
+        await here.cut()
+        await here.broker.to("room").emit("away", b"\x00")
+        await here.broker.to(sid).emit("own")
+        assert await here.comes()
+        assert (here.sid, here.socket.joined_rooms) == (sid, {"room"})
+        assert await here.event() == ["away", {"type": "Buffer", "data": [0]}]
+        assert await here.event() == ["own"]
 
 
 async def test_what_was_written_and_never_arrived_comes_once(client: Client, mode: str) -> None:
