@@ -36,7 +36,7 @@ class Traps:
 
     middleware_emits_at_once: bool = False
     """What a middleware emits to its socket comes before the CONNECT packet, and also when the
-    client is refused. Else it comes behind that packet, or not."""
+    client is refused. Else it comes behind that packet, or not; so it does for who is recovered."""
 
     failed_handler_is_silent: bool = False
     """A handler that fails gives no ack. Else it gives one with the code `internal`."""
