@@ -22,17 +22,7 @@ from broker.values.options import EngineOptions
 
 from .flusher import Flusher
 from .held import Held
-
-
-class Transport(Protocol):
-    """What carries a session's packets: it takes them out of the outbox when it can write."""
-
-    @property
-    def writable(self) -> bool:
-        """Whether what is pushed now would be written at once, as far as is known."""
-
-    def flush(self) -> None:
-        """Write what waits in the outbox, or go on doing so; never blocks."""
+from .transport import Transport
 
 
 class Owner(Protocol):
@@ -302,8 +292,13 @@ class Outbox:
         self._queue = queue[count:]
         return queue[:count]
 
-    def written(self, size: int, packets: int) -> None:
-        """Note that the transport has got rid of so many bytes (in websocket form) and packets."""
+    def written(self, size: int | None = None, packets: int = 0) -> None:
+        """Note that the transport has got rid of so many bytes and packets, or of all it took.
+
+        The bytes are those of the websocket form.
+        """
+        if size is None:
+            size, packets = self._taken_bytes, self._taken_packets
         if self.closed and not self.packets:
             return  # freed when it was closed
         self.bytes -= size

@@ -10,6 +10,7 @@ is handled before the frames behind it are looked at.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ from protocol import deflate
 from protocol.websocket import FrameSplitter, Passed, text_frame
 
 from .outbox import Outbox
-from .wire import DeflatingWire, Wire
+from .wire import DeflatingWire, Wire, raw_socket
 
 logger = logging.getLogger("atrio.session")
 
@@ -67,6 +68,7 @@ class WebSocketTransport(trio.abc.Stream):
         `headers`: what the answer to it holds besides its own; `extensions`: what it offers.
         """
         self._stream = stream
+        self._socket = raw_socket(stream)
         self._options = options
         head, blank, rest = request.partition(b"\r\n\r\n")
         self._request = head + blank
@@ -147,7 +149,9 @@ class WebSocketTransport(trio.abc.Stream):
             if isinstance(message, str) and self._is_too_large(message):
                 self.too_large = True
                 return
-            await self._deliver(message)
+            wait = self._receive(message)
+            if wait is not None:
+                await self._wait_for_handlers(wait)
             self._owed -= 1
             self._paid.set()
 
@@ -162,11 +166,9 @@ class WebSocketTransport(trio.abc.Stream):
         text = f"Exceeded maximum message size: {limit} bytes"
         return reason is not None and (reason.code, reason.reason) == (_TOO_LARGE, text)
 
-    async def _deliver(self, message: str | bytes) -> None:
-        wait = self._receive(message)
-        if wait is not None:
-            self.flush()
-            await wait.wait()
+    async def _wait_for_handlers(self, ready: trio.Event) -> None:
+        self.flush()
+        await ready.wait()
 
     def _settle_debts(self) -> None:
         self._owed = 0
@@ -221,12 +223,35 @@ class WebSocketTransport(trio.abc.Stream):
                 if isinstance(piece, Passed):
                     self._owed += piece.ends_message
                     return piece.data
-                await self._deliver(piece)
+                wait = self._receive(piece)
+                if wait is not None:
+                    await self._wait_for_handlers(wait)
             self.flush()
-            data = await self._stream.receive_some(_READ_SIZE)
+            data = await self._read()
             if not data:
                 return b""
-            self._pieces = self._splitter.feed(bytes(data))
+            self._pieces = self._splitter.feed(data)
+
+    async def _read(self) -> bytes:
+        """Return what the client has sent next; empty: nothing comes any more.
+
+        Raises `trio.BrokenResourceError` or `trio.ClosedResourceError`.
+        """
+        socket = self._socket
+        if socket is None:
+            return bytes(await self._stream.receive_some(_READ_SIZE))
+        while True:
+            # Nothing is there as a rule, so this waits first: `receive_some` would try to read,
+            # then wait, then read again.
+            if socket.fileno() < 0:
+                raise trio.ClosedResourceError("the connection was closed here")
+            await trio.lowlevel.wait_readable(socket)
+            try:
+                return os.read(socket.fileno(), _READ_SIZE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError("the connection is lost") from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write trio-websocket's own frames, in order with ours."""

@@ -4,6 +4,8 @@ A plain socket is written raw and without blocking (public trio API: `fileno`, `
 which costs a tenth of a task switch. Any other stream (TLS, memory) is written by a task with
 `send_all`: the same contract, a slower way. There is one writer at a time. Bytes of the websocket
 library (its handshake, pongs, close) go before what waits in the outbox, in their own order.
+
+What a socket takes whole, as nearly always, costs few calls: each flush of each client comes here.
 """
 
 from __future__ import annotations
@@ -23,21 +25,35 @@ from .outbox import Outbox
 # for what has been taken can no longer be dropped.
 _MOST = 262_144
 
-_CAN_WRITE_RAW = os.name == "posix"  # elsewhere a socket is no file
+_IS_FILE = os.name == "posix"  # elsewhere a socket is no file
+
+
+def raw_socket(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
+    """Return the socket whose bytes are the stream's, if there is one."""
+    return stream.socket if _IS_FILE and isinstance(stream, trio.SocketStream) else None
 
 
 @attrs.define
-class _Chunk:
+class _Piece:
     """Bytes on their way; `left` of them are not written yet.
 
-    `spared`: so many more they are in the outbox, where they are not deflated.
+    `outbox`: where they come from; None: from the websocket library.
     """
 
     left: bytes
-    packets: int = 0
+    outbox: Outbox | None = None
     done: trio.Event | None = None
-    counted: bool = True  # whether they came out of the outbox
-    spared: int = 0
+
+    def wrote(self, count: int) -> None:
+        """Note that so many more are written."""
+        self.left = self.left[count:]
+        if self.outbox is not None:
+            if not self.left:
+                self.outbox.written()
+            elif count:
+                self.outbox.written(count, 0)
+        if self.done is not None and not self.left:
+            self.done.set()
 
 
 class Wire:
@@ -49,13 +65,11 @@ class Wire:
         self._stream = stream
         self._nursery = nursery
         self._on_broken = on_broken
-        self._socket = (
-            stream.socket if _CAN_WRITE_RAW and isinstance(stream, trio.SocketStream) else None
-        )
-        self._control: deque[_Chunk] = deque()
+        self._socket = raw_socket(stream)
+        self._control: deque[_Piece] = deque()
         self._busy = False
         self._broken = False
-        self._idle = trio.Event()
+        self._idle: trio.Event | None = None  # for who waits until all is written
         self.outbox: Outbox | None = None
 
     @property
@@ -65,16 +79,22 @@ class Wire:
 
     def pump(self) -> None:
         """Write what waits, as far as the socket takes it; a task writes the rest."""
-        while not self._busy and not self._broken and (chunk := self._next()) is not None:
-            if self._socket is None or not self._write_some(chunk, self._socket):
-                self._busy = True
-                self._nursery.start_soon(self._write_rest, chunk)
-        if not self._busy:
+        while self._control and self.writable:
+            self._write_piece(self._control.popleft())
+        outbox = self.outbox
+        while outbox is not None and not (outbox.empty or self._busy or self._broken):
+            data = self._joined(outbox.take(_MOST))
+            count = self._write(data)
+            if count == len(data):
+                outbox.written()
+            else:
+                self._write_later(_Piece(data, outbox), count)
+        if self._idle is not None and not self._busy:
             self._idle.set()
 
     def send_nowait(self, data: bytes) -> None:
         """Write `data` before what waits in the outbox."""
-        self._control.append(_Chunk(data, counted=False))
+        self._control.append(_Piece(data))
         self.pump()
 
     async def send_all(self, data: bytes) -> None:
@@ -82,14 +102,14 @@ class Wire:
 
         Raises `trio.BrokenResourceError`.
         """
-        chunk = _Chunk(data, done=trio.Event(), counted=False)
-        self._control.append(chunk)
+        done = trio.Event()
+        piece = _Piece(data, done=done)
+        self._control.append(piece)
         self.pump()
-        while chunk.left and not self._broken:
-            assert chunk.done is not None
-            await chunk.done.wait()
+        while piece.left and not self._broken:
+            await done.wait()
         await trio.lowlevel.checkpoint()
-        if chunk.left:
+        if piece.left:
             raise trio.BrokenResourceError("the peer has gone")
 
     async def drained(self) -> None:
@@ -99,68 +119,65 @@ class Wire:
             self._idle = trio.Event()
             await self._idle.wait()
 
-    def _next(self) -> _Chunk | None:
-        if self._control:
-            return self._control.popleft()
-        if self.outbox is None or self.outbox.empty:
-            return None
-        return self._chunk(self.outbox.take(_MOST))
-
-    def _chunk(self, events: list[Encoded]) -> _Chunk:
+    def _joined(self, events: list[Encoded]) -> bytes:
+        """Return the bytes of events, as the client is to have them."""
         if len(events) == 1:
-            return _Chunk(events[0].wire, events[0].packets)
-        return _Chunk(
-            b"".join([event.wire for event in events]), sum([event.packets for event in events])
-        )
+            return events[0].wire
+        return b"".join([event.wire for event in events])
 
-    def _write_some(self, chunk: _Chunk, socket: trio.socket.SocketType) -> bool:
-        """Write what the socket takes now; return whether nothing is left to write."""
+    def _write(self, data: bytes) -> int:
+        """Write what the socket takes now; return how many bytes that was."""
+        if self._socket is None:
+            return 0
         try:
             # The number is asked for each time: a closed socket has none, and the kernel gives
             # the old one to the next client.
-            count = os.write(socket.fileno(), chunk.left)
+            return os.write(self._socket.fileno(), data)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:
             self._fail()
-            return True
-        self._wrote(chunk, count)
-        return not chunk.left
+            return 0
 
-    async def _write_rest(self, chunk: _Chunk) -> None:
+    def _write_piece(self, piece: _Piece) -> None:
+        count = self._write(piece.left)
+        if count == len(piece.left):
+            piece.wrote(count)
+        else:
+            self._write_later(piece, count)
+
+    def _write_later(self, piece: _Piece, count: int) -> None:
+        """Have a task write what is left of a piece of which `count` bytes are written."""
+        piece.wrote(count)
+        if not self._broken:
+            self._busy = True
+            self._nursery.start_soon(self._write_rest, piece)
+
+    async def _write_rest(self, piece: _Piece) -> None:
         try:
-            if self._socket is None:
-                await self._stream.send_all(chunk.left)
-                self._wrote(chunk, len(chunk.left))
-            else:
-                await trio.lowlevel.wait_writable(self._socket)
-                while not self._write_some(chunk, self._socket):
+            while piece.left and not self._broken:
+                if self._socket is None:
+                    await self._stream.send_all(piece.left)
+                    piece.wrote(len(piece.left))
+                else:
                     await trio.lowlevel.wait_writable(self._socket)
+                    piece.wrote(self._write(piece.left))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._fail()
         finally:
             self._busy = False
         self.pump()
 
-    def _wrote(self, chunk: _Chunk, count: int) -> None:
-        chunk.left = chunk.left[count:]
-        if chunk.counted and self.outbox is not None:
-            if chunk.left:
-                self.outbox.written(count, 0)
-            else:
-                self.outbox.written(count + chunk.spared, chunk.packets)
-        if chunk.done is not None and not chunk.left:
-            chunk.done.set()
-
     def _fail(self) -> None:
         """Nothing can be written any more: wake who waits, tell the session."""
         if self._broken:
             return
         self._broken = True
-        self._idle.set()
-        for chunk in self._control:
-            if chunk.done is not None:
-                chunk.done.set()
+        if self._idle is not None:
+            self._idle.set()
+        for piece in self._control:
+            if piece.done is not None:
+                piece.done.set()
         self._on_broken()
 
 
@@ -177,8 +194,5 @@ class DeflatingWire(Wire):
         super().__init__(stream, nursery, on_broken)
         self._threshold = threshold
 
-    def _chunk(self, events: list[Encoded]) -> _Chunk:
-        data = b"".join([event.deflated(self._threshold) for event in events])
-        size = sum([len(event.wire) for event in events])
-        packets = sum([event.packets for event in events])
-        return _Chunk(data, packets, spared=size - len(data))
+    def _joined(self, events: list[Encoded]) -> bytes:
+        return b"".join([event.deflated(self._threshold) for event in events])

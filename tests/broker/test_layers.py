@@ -46,6 +46,7 @@ BROKER: list[tuple[str, list[str]]] = [
             "rates",
             "inbox",
             "held",
+            "transport",
             "flusher",
             "outbox",
             "recorder",
