@@ -24,6 +24,7 @@ from protocol import ProtocolError, engineio
 from .farewells import Farewells
 from .flusher import Flusher
 from .heartbeat import Heartbeat
+from .idlers import Idlers
 from .outbox import Outbox
 from .polling import PollingTransport
 from .pressure import Pressure
@@ -61,6 +62,9 @@ class Services:
     timers: Timers = attrs.field(factory=Timers)
     flusher: Flusher = attrs.field(
         default=attrs.Factory(lambda self: Flusher(self.options.flush_delay), takes_self=True)
+    )
+    idlers: Idlers = attrs.field(
+        default=attrs.Factory(lambda self: Idlers(self.timers), takes_self=True)
     )
     tally: Tally = attrs.field(factory=Tally)
     sessions: dict[str, Session] = attrs.field(factory=dict)

@@ -20,8 +20,9 @@ from .received import ReceivedEvent
 class Source(Protocol):
     """Where the events come from."""
 
-    worker: trio.lowlevel.Task | None
-    """The task that runs handlers or hooks now."""
+    @property
+    def worker(self) -> trio.lowlevel.Task | None:
+        """The task that runs handlers or hooks now."""
 
     @property
     def waiting(self) -> bool:

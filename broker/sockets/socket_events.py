@@ -1,8 +1,8 @@
 """What one socket's client sends, handled one at a time, in the order it came.
 
-A task calls the handlers, and exists only while there is something to handle: an idle socket costs
-no task. An event that has no handler is for a loop, if there is one or may come to be. The oldest
-event waits for whom it is for, and those behind it wait with it.
+A task calls the handlers, and exists only while there is something to handle, and a little longer:
+an idle socket costs no task. An event that has no handler is for a loop, if there is one or may
+come to be. The oldest event waits for whom it is for, and those behind it wait with it.
 
 Acks and pongs do not come here, so a handler may wait for the client's own answer.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from .event_handling import Eventful, EventHandling, name_of
 from .hooks import Hooks
 from .loops import Claim, Companion, Loop, Loops
 from .received import ReceivedEvent
+from .worker import Worker
 
 logger = logging.getLogger("atrio.socket")
 
@@ -37,7 +38,7 @@ class SocketEvents:
     """The inbox of one socket, and the task that empties it."""
 
     def __init__(self, socket: Eventful, session: Session, hooks: Hooks) -> None:
-        self.worker: trio.lowlevel.Task | None = None
+        self._worker = Worker(session, self._handle_all, self._rested)
         self._socket = socket
         self._session = session
         self._hooks = hooks
@@ -46,7 +47,6 @@ class SocketEvents:
         self._inbox: Inbox[Packet] = Inbox(self._options, session)
         self._seen: Packet | None = None  # the oldest event, once it may be taken
         self._open = False  # whether the connection hooks have finished
-        self._scope: trio.CancelScope | None = None  # of the task, while there is one
         self._idle = trio.Event()
         self._loops = Loops(self)
         self._late: tuple[Timer, Packet] | None = None  # the event that waits for a loop to come
@@ -55,21 +55,17 @@ class SocketEvents:
     def put(self, packet: Packet, size: int) -> None:
         """Queue an event, which was `size` bytes on the wire."""
         self._inbox.put(packet, size)
-        if self._open and self._scope is None and self._next_is_handled():
-            self._start()
-
-    def _start(self) -> None:
-        self._scope = trio.CancelScope()
-        self._session.nursery.start_soon(self._run, name="handlers")
+        if self._open and not self._worker.busy and self._next_is_handled():
+            self._worker.begin()
 
     def expect_opening(self) -> None:
         """Count as busy from now on: `open` is about to be called."""
         self._open = True
-        self._scope = trio.CancelScope()
+        self._worker.reserve()
 
     async def open(self) -> None:
         """Run the connection hooks, then handle events: those that wait, and later ones."""
-        await self._run(self._welcome)
+        await self._worker.work_here(self._welcome)
 
     async def _welcome(self) -> None:
         late = self._session.services.timers.after(
@@ -88,22 +84,21 @@ class SocketEvents:
         with self._loops.running(companion):
             await handler.function(self._socket)
 
-    async def _run(self, begin: Callable[[], Awaitable[None]] | None = None) -> None:
-        assert self._scope is not None
-        self.worker = trio.lowlevel.current_task()
-        try:
-            with self._scope:
-                if begin is not None:
-                    await begin()
-                while self._next_is_handled():
-                    if self._is_unseen():
-                        await self._show()
-                    else:
-                        await self._handling.handle(self._inbox.take())
-        finally:
-            self.worker = self._scope = None
-            self._idle.set()
-            self.flush()
+    async def _handle_all(self) -> None:
+        while self._next_is_handled():
+            if self._is_unseen():
+                await self._show()
+            else:
+                await self._handling.handle(self._inbox.take())
+
+    def _rested(self) -> None:
+        self._idle.set()
+        self.flush()
+
+    @property
+    def worker(self) -> trio.lowlevel.Task | None:
+        """The task that runs handlers or hooks now."""
+        return self._worker.task
 
     def _is_unseen(self) -> bool:
         """Whether the oldest event has yet to pass listeners and middleware."""
@@ -129,9 +124,8 @@ class SocketEvents:
         For a socket that has gone, so nothing more arrives.
         """
         self.advance()
-        while (
-            self._scope is not None or self._inbox or self._loops.handled or self._loops.companions
-        ):
+        self._worker.leave()
+        while self._worker.busy or self._inbox or self._loops.handled or self._loops.companions:
             self._idle = trio.Event()
             await self._idle.wait()
 
@@ -146,8 +140,7 @@ class SocketEvents:
         self._loops.end()
         if self._late is not None:
             self._late[0].cancel()
-        if self._scope is not None:
-            self._scope.cancel()
+        self._worker.cancel()
 
     # Who is next.
 
@@ -168,9 +161,11 @@ class SocketEvents:
 
     def advance(self) -> None:
         """Let the oldest event go where it belongs, if it can go now."""
-        if self._open and self._scope is None:
+        if self._open and not self._worker.busy:
             if self._next_is_handled():
-                self._context.run(self._start)  # not with the context variables of a loop's task
+                self._context.run(
+                    self._worker.begin
+                )  # not with the context variables of a loop's task
             self._idle.set()
 
     def _next_is_handled(self) -> bool:
@@ -224,7 +219,7 @@ class SocketEvents:
         self._late = timer, packet
 
     def _lose_patience(self, packet: Packet) -> None:
-        if self._scope is not None or not self._inbox or self._inbox.oldest is not packet:
+        if self._worker.busy or not self._inbox or self._inbox.oldest is not packet:
             return
         absent = self._loops.absent()
         logger.warning(
@@ -271,7 +266,7 @@ class SocketEvents:
     def take_for(self, claim: Claim) -> ReceivedEvent | None:
         """Take the oldest event if this loop is to have it now."""
         loops = self._loops
-        if not self._open or self._scope is not None or loops.handled is not None:
+        if not self._open or self._worker.busy or loops.handled is not None:
             return None
         if not self._inbox or self._is_unseen():
             return None

@@ -41,6 +41,7 @@ BROKER: list[tuple[str, list[str]]] = [
         [
             "receiver",
             "timers",
+            "idlers",
             "history",
             "heartbeat",
             "rates",
@@ -89,6 +90,7 @@ BROKER: list[tuple[str, list[str]]] = [
             "gate",
             "outgoing",
             "received",
+            "worker",
             "loops",
             "hooks",
             "socket_nursery",

@@ -120,7 +120,7 @@ class Ground:
         self.hold(not socket.acks, "it waits for no ack", socket)
         self.hold(not socket._gate._kept, "nothing is kept for it", socket)
         self.hold(not socket.inbound._inbox, "its inbox is empty", socket)
-        self.hold(socket.inbound._scope is None, "it handles nothing", socket)
+        self.hold(not socket.inbound._worker.busy, "it handles nothing", socket)
         self.hold(
             socket._nursery is None or not socket._nursery._scopes, "its tasks have ended", socket
         )
