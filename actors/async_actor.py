@@ -7,7 +7,9 @@ whom it waits, and a call that would close a circle raises `ActorCycle` at once.
 Who waits is seen in the tree of tasks: a task is part of a handling if it runs in it, or in a
 nursery that was opened in it. A task of a longer life that a handling has started is none: the
 handling does not wait for it. What a task of the actor's waits for is noted all the same, since the
-actor may come to wait for that task while it still waits (see `enclosed`).
+actor may come to wait for that task while it still waits (see `enclosed`). A circle that is closed
+so is broken at the first call in it that nobody has begun to handle: it is withdrawn, and raises.
+There is one, for whoever enters or leaves handles nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import trio
 from .actor import CAPACITY, Actor
 from .errors import ActorCycle
 from .reply import Ask
+from .steps import hear_steps, ignore_steps
 
 M = TypeVar("M")
 
@@ -41,10 +44,28 @@ Found = Callable[[], "AsyncActor[Any] | None"]
 class _Wait:
     """A task in an actor's tree that waits for what `find` finds; failed by cancelling `scope`."""
 
-    find: Found
+    actor: AsyncActor[Any]
     task: trio.lowlevel.Task
+    find: Found
+    question: Ask[Any] | None  # None: it waits for a place only
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     circle: tuple[str, ...] = ()  # why it was failed
+
+    @property
+    def over(self) -> bool:
+        """Whether the task has yet to hear that it waits no more."""
+        return bool(self.circle) or (self.question is not None and self.question.reply.given)
+
+    @property
+    def begun(self) -> bool:
+        """Whether what it waits for is being done, and cannot just be withdrawn."""
+        return self.question is not None and self.question.reply.begun
+
+    def path_to(self, goal: AsyncActor[Any]) -> tuple[_Wait, ...] | None:
+        """Return this and what it waits for in turn, up to who waits for `goal`; None: nobody."""
+        target = self.find()
+        path = None if target is None else target.path_to(goal)
+        return None if path is None else (self, *path)
 
 
 class AsyncActor(Actor[M], Generic[M]):
@@ -106,8 +127,8 @@ class AsyncActor(Actor[M], Generic[M]):
 
         To enter it waits for no task of a nursery that stays open, so a task counts only when this
         one is seen to wait for its nursery. To leave it waits for all tasks in what it has opened.
-        One of them that waits for this already, through others perhaps, gets `ActorCycle` then,
-        unless leaving cancels it at once.
+        One of them that waits for this already, through others perhaps, is in a circle then, which
+        is broken, unless leaving cancels it at once.
         """
         assert self._task is not None
         outside = frozenset(self._task.child_nurseries)
@@ -119,7 +140,10 @@ class AsyncActor(Actor[M], Generic[M]):
 
         async with AsyncExitStack() as stack:
             with self._handling_from(outside, entering=True):
-                await manager.__aenter__()
+                try:
+                    await manager.__aenter__()
+                finally:
+                    ignore_steps(self._task)
             stack.push_async_exit(leave)
             yield
 
@@ -133,7 +157,14 @@ class AsyncActor(Actor[M], Generic[M]):
         try:
             yield
         finally:
-            self._handling = False
+            self._handling = self._entering = False
+
+    def _note(self, wait: _Wait) -> None:
+        """Note what a task of the actor's waits for."""
+        self._waits.append(wait)
+        if self._entering:  # to wait for this task, it need ask nobody: its nursery does it
+            assert self._task is not None
+            hear_steps(self._task, self._break_circles)
 
     def _waits_for(self, task: trio.lowlevel.Task) -> bool:
         """Whether the message that is being handled waits for `task` to end."""
@@ -165,33 +196,31 @@ class AsyncActor(Actor[M], Generic[M]):
 
     def _own_waits(self) -> list[_Wait]:
         """Return what the message that is being handled waits for."""
-        return [wait for wait in self._waits if self._waits_for(wait.task)]
+        return [wait for wait in self._waits if not wait.over and self._waits_for(wait.task)]
 
     def _break_circles(self) -> None:
         """Fail what has been waited for without harm, and would be a circle if it began now."""
         for wait in self._own_waits():
-            circle = self._circle_with(wait.find())
-            if circle is not None:
-                wait.circle = circle
-                wait.scope.cancel()
+            while not wait.over and (circle := wait.path_to(self)) is not None:
+                weakest = min(circle, key=lambda wait: wait.begun)  # the first that is not
+                at = circle.index(weakest)
+                waits = (*circle[at:], *circle[: at + 1])
+                weakest.circle = tuple(wait.actor.name for wait in waits)
+                weakest.scope.cancel()
 
-    def _circle_with(self, target: AsyncActor[Any] | None) -> tuple[str, ...] | None:
-        path = None if target is None else target.path_to(self)
-        return None if path is None else (self.name, *(actor.name for actor in path))
-
-    def path_to(self, goal: AsyncActor[Any]) -> tuple[AsyncActor[Any], ...] | None:
-        """Return who waits for whom from here to `goal`, both included; None: it does not."""
-        paths: list[tuple[AsyncActor[Any], ...]] = [(self,)]
+    def path_to(self, goal: AsyncActor[Any]) -> tuple[_Wait, ...] | None:
+        """Return by which waits this waits for `goal`; none if it is that; None: it does not."""
+        paths: list[tuple[AsyncActor[Any], tuple[_Wait, ...]]] = [(self, ())]
         seen: set[AsyncActor[Any]] = {self}
         while paths:
-            path = paths.pop()
-            if path[-1] is goal:
+            actor, path = paths.pop()
+            if actor is goal:
                 return path
-            for wait in path[-1]._own_waits():
+            for wait in actor._own_waits():
                 found = wait.find()
                 if found is not None and found not in seen:
                     seen.add(found)
-                    paths.append((*path, found))
+                    paths.append((found, (*path, wait)))
         return None
 
 
@@ -214,16 +243,22 @@ def handling_actor() -> AsyncActor[Any] | None:
 def circle_with(target: AsyncActor[Any] | None) -> tuple[str, ...] | None:
     """Return the circle that waiting for `target` would close, by names; None: there is none."""
     waiter = handling_actor()
-    return None if waiter is None else waiter._circle_with(target)
+    path = None if waiter is None or target is None else target.path_to(waiter)
+    if waiter is None or path is None:
+        return None
+    return (waiter.name, *(wait.actor.name for wait in path), waiter.name)
 
 
 @contextmanager
-def waiting_for(find: Found) -> Iterator[None]:
+def waiting_for(find: Found, question: Ask[Any] | None = None) -> Iterator[None]:
     """Count the current actor, if it waits for this task, as waiting for what `find` finds.
 
-    It is found anew whenever somebody asks, for it may begin while it is waited for. Raises
-    `ActorCycle` when it waits for us already. When the actor comes to wait for this task only in
-    the block, and that closes a circle, the block is cancelled, and raises `ActorCycle`, too.
+    It is found anew whenever somebody asks, for it may begin while it is waited for. `question`:
+    whose answer is awaited; it may be posted in the block.
+
+    Raises `ActorCycle` when it waits for us already. When a circle is closed only in the block, as
+    an actor comes to wait for a task that waits, the block may be cancelled, and raises
+    `ActorCycle`, too.
     """
     actor = current_actor()
     if actor is None:
@@ -232,8 +267,8 @@ def waiting_for(find: Found) -> Iterator[None]:
     circle = circle_with(find())
     if circle is not None:
         raise ActorCycle(circle)
-    wait = _Wait(find, trio.lowlevel.current_task())
-    actor._waits.append(wait)
+    wait = _Wait(actor, trio.lowlevel.current_task(), find, question)
+    actor._note(wait)
     try:
         with wait.scope:
             yield

@@ -42,6 +42,11 @@ class Reply(Generic[T]):
         """Whether there is an answer, or nobody any more who waits for one."""
         return self.cancelled or self._outcome is not None
 
+    @property
+    def begun(self) -> bool:
+        """Whether what was asked is being done, so that who asked cannot just go."""
+        return self.bound or self._when_cancelled is not None
+
     def send(self, value: T) -> None:
         """Answer; ignored when the answer was given before or the asker has gone."""
         if not self.given:

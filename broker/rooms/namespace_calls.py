@@ -57,12 +57,14 @@ class NamespaceCalls(NamespaceRoutes):
             if not self._own_rooms_are_rooms:
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 raise JoinRefused("this room is another socket's own", room=name)
-        with self._counting(member, name), waiting_for(partial(self._host, name)):
+        find = partial(self._host, name)
+        with self._counting(member, name):
             while True:
                 join = Join(member)
-                await self._post(name, join)
-                with suppress(ActorGone):  # the room ended before it came to this
-                    return join if await join.reply.wait() else None
+                with waiting_for(find, join):
+                    await self._post(name, join)
+                    with suppress(ActorGone):  # the room ended before it came to this
+                        return join if await join.reply.wait() else None
 
     @contextmanager
     def _counting(self, member: Member, name: str) -> Iterator[None]:
@@ -144,7 +146,7 @@ class NamespaceCalls(NamespaceRoutes):
     async def ask_room(self, name: str, question: Ask[T]) -> T:
         """Ask a room of a user's type, which is brought to life if need be."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        with waiting_for(partial(self._host, name)):
+        with waiting_for(partial(self._host, name), question):
             reply = question.begin_again()
             try:
                 await self._post(name, Asked(question, reply))

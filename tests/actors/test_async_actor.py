@@ -199,6 +199,31 @@ async def test_a_nursery_that_stays_open_is_not_waited_for_when_it_is_entered_bu
     ]
 
 
+async def test_what_waits_in_a_nursery_gets_the_circle_when_who_enters_comes_to_wait_for_that(
+    nursery: trio.Nursery,
+) -> None:
+    heard: list[str] = []
+
+    async def ask_and_hear() -> None:
+        with pytest.raises(ActorCycle):
+            await ask(actor, nothing)
+        heard.append("circle")
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        async with trio.open_nursery() as brief:
+            brief.start_soon(ask_and_hear)
+            await wait_all_tasks_blocked()
+            heard.append("leaves")
+        yield
+
+    actor = Wrapped(manager())
+    nursery.start_soon(actor.run)
+    with trio.fail_after(5):
+        assert await actor.ask(Do(nothing)) is None
+    assert heard == ["leaves", "circle"]
+
+
 @pytest.mark.parametrize("cancels", [False, True])
 async def test_what_waits_in_a_nursery_that_is_left_gets_the_circle_unless_it_is_cancelled(
     cancels: bool,
