@@ -158,8 +158,9 @@ class Broker(Server, Everybody, NamespaceRegistry):
         go through memory, or else `over="socket"`, or over a network (see `carriers`), where it is
         known by `name`, and the broker as `broker`.
 
-        Raises `ConnectError` when it is refused, `SocketDisconnected` when the connection ends
-        before that, OSError when there is none. When the block is left, the client has left, and
+        Raises `ConnectError` when it is refused, `BrokerNotRunning` while the broker is closed,
+        `SocketDisconnected` when the connection ends before it is in, OSError when there is none.
+        When the block is left, the client has left, and
         its hooks have run; then what its handlers and hooks have failed with is raised, several as
         an ExceptionGroup, unless `client.expect_error` has taken it.
         """

@@ -16,6 +16,7 @@ import trio
 from broker.sessions.http import Peer
 from broker.sessions.receiver import Receiver
 from broker.sessions.session import Session
+from broker.values.errors import BrokerNotRunning
 from broker.values.options import Drain, EngineOptions
 
 from .endpoint import Endpoint
@@ -163,9 +164,9 @@ class Server:
 
     @asynccontextmanager
     async def living(self) -> AsyncIterator[Life]:
-        """The life there is, or one that is opened for the block."""
+        """The life there is, or one that is opened for the block; raises `BrokerNotRunning`."""
         if self._life is not None and self._life.closing.is_set():
-            raise RuntimeError("it is being closed; wait for that before serving again")
+            raise BrokerNotRunning("to serve", closing=True)
         if self._life is None:
             async with self._open() as life:
                 yield life
@@ -266,8 +267,13 @@ class Server:
         )
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
-        """Serve one accepted connection; returns when it has ended, its stream closed."""
-        async with self.living() as life:
+        """Serve one accepted connection; the stream is closed then, also when this raises.
+
+        Raises `BrokerNotRunning` while the broker is closed.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(trio.aclose_forcefully, stream)
+            life = await stack.enter_async_context(self.living())
             with life.held():
                 await self._serve_connection(stream)
 

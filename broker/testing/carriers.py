@@ -8,7 +8,7 @@ tasks wait.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from contextlib import AsyncExitStack, suppress
 from typing import Literal, Protocol, TypeAlias
 
 import trio
@@ -16,6 +16,7 @@ import trio.testing
 
 from broker.serving.life import Life
 from broker.serving.server import Server
+from broker.values.errors import BrokerNotRunning
 
 _HARBOUR = "broker"  # where the broker listens on a network, for its test clients
 
@@ -72,9 +73,12 @@ class Carriers:
 
     async def _open_socket(self, nursery: trio.Nursery) -> trio.abc.Stream:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        async with listener:
-            ours = await trio.testing.open_stream_to_socket_listener(listener)
-            nursery.start_soon(self._server.serve_stream, await listener.accept())
+        async with AsyncExitStack() as undo:
+            async with listener:
+                ours = await trio.testing.open_stream_to_socket_listener(listener)
+                undo.push_async_callback(trio.aclose_forcefully, ours)
+                nursery.start_soon(self._server.serve_stream, await listener.accept())
+            undo.pop_all()
         return ours
 
     def _listen(self, network: Network, life: Life) -> None:
@@ -86,9 +90,12 @@ class Carriers:
         if not any(known is network for _, known in self._listening):
             listener = network.listen(_HARBOUR)
             self._listening.append((life, network))
-            life.nursery.start_soon(
-                partial(self._server.serve, listeners=[listener]), name="serve a network"
-            )
+            life.nursery.start_soon(self._serve, listener, name="serve a network")
+
+    async def _serve(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        async with listener:
+            with suppress(BrokerNotRunning):  # it has begun to close meanwhile
+                await self._server.serve(listeners=[listener])
 
 
 def is_instant(carrier: Carrier) -> bool:

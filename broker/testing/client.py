@@ -23,7 +23,7 @@ from broker.handlers.dispatch import ack_values
 from broker.rooms.acks import value_of
 from broker.serving.server import Server
 from broker.sessions.session import Session
-from broker.values.errors import ConnectError, SocketDisconnected
+from broker.values.errors import BrokerNotRunning, ConnectError, SocketDisconnected
 from broker.values.options import Options
 from protocol import engineio
 from protocol.parser import parser_of
@@ -288,20 +288,30 @@ async def connected_client(
                 finally:
                     nursery.cancel_scope.cancel()
                     await line.abandon()
-        except* trio_websocket.ConnectionRejected as rejected:  # before there was a session
-            failure = _refusal(rejected)
+        except* (trio_websocket.ConnectionRejected, BrokerNotRunning) as raised:
+            failure = _first_of(raised)  # there was no session
         finally:
             company.lines.remove(line)
+        if failure is not None and not client.id:
+            failure = _what_kept_out(failure, closing=life.closing.is_set())
     failure = client.verdict(failure)
     if failure is not None:
         raise failure
 
 
-def _refusal(rejected: BaseExceptionGroup[trio_websocket.ConnectionRejected]) -> ConnectError:
-    """Return what the client is told by the answer to its handshake."""
-    answer: BaseException = rejected
-    while isinstance(answer, BaseExceptionGroup):
-        answer = answer.exceptions[0]
-    assert isinstance(answer, trio_websocket.ConnectionRejected)
-    text = (answer.body or b"").decode(errors="replace")
-    return ConnectError(orjson.loads(text)["message"] if text.startswith("{") else text)
+def _first_of(group: BaseExceptionGroup[E]) -> E:
+    """Return the first error in groups of groups."""
+    first: E | BaseExceptionGroup[E] = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
+
+
+def _what_kept_out(failure: Exception, *, closing: bool) -> Exception:
+    """Return what a client is told that is not let in, by one word for a broker that closes."""
+    if closing and not isinstance(failure, ConnectError):
+        return BrokerNotRunning("a test client", closing=True)
+    if isinstance(failure, trio_websocket.ConnectionRejected):  # by the answer to its handshake
+        text = (failure.body or b"").decode(errors="replace")
+        return ConnectError(orjson.loads(text)["message"] if text.startswith("{") else text)
+    return failure

@@ -13,11 +13,13 @@ from typing import Any
 
 
 class BrokerNotRunning(RuntimeError):  # noqa: N818 - part of the public contract
-    """The call needs a running broker."""
+    """The call needs a running broker: this one does not run, or is `closing`."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, closing: bool = False) -> None:
         super().__init__(
-            f"{what} needs a running broker: call it inside `async with broker:`, or while "
+            f"{what} needs a running broker, and this one is being closed: wait for that before"
+            if closing
+            else f"{what} needs a running broker: call it inside `async with broker:`, or while "
             "`broker.serve(...)` runs"
         )
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from broker import Broker, Socket
+from broker import Broker, BrokerNotRunning, Socket
 from broker.engine import Engine, Session
 from broker.values.statistics import Statistics
 
@@ -75,7 +75,7 @@ async def test_clients_go_in_waves_oldest_first_and_their_hooks_run_once(
         start = trio.current_time()
         await broker.drain(batch=3, interval=2.0)
         assert trio.current_time() == start + 4.0
-        with pytest.raises(RuntimeError, match="it is being closed"):
+        with pytest.raises(BrokerNotRunning, match="is being closed"):
             await broker.serve_stream(memory_stream_pair()[0])
         reason = "server shutting down"
         assert sorted(log) == sorted(

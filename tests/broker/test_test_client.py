@@ -12,7 +12,7 @@ import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.sim import Sim, simulate
-from broker import Broker, ConnectError, Socket, SocketDisconnected
+from broker import Broker, BrokerNotRunning, ConnectError, Socket, SocketDisconnected
 from broker.testing.carriers import Carrier
 
 from .carried import SCHEDULES, over_each_carrier
@@ -338,3 +338,83 @@ def test_the_broker_knows_nothing_of_the_simulation() -> None:
     code = "import broker, sys; print([name for name in sys.modules if 'actors.sim' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@over_each_carrier
+async def test_one_that_connects_while_the_broker_closes_hears_one_plain_error(
+    over: Carrier,
+) -> None:
+    errors: list[Exception] = []
+
+    async def connect(broker: Broker, failed: trio.Event) -> None:
+        try:
+            async with broker.test_client(over=over, name="late"):
+                pass
+        except Exception as error:  # noqa: BLE001 - judged below
+            errors.append(error)
+        failed.set()
+
+    for steps in [0, 0, 1, 2, 3, 5, 8, 13]:  # that it is ahead; the scheduler shuffles
+        broker, failed = Broker(), trio.Event()
+
+        @broker.on("work")
+        async def work(_socket: Socket, *, until: trio.Event = failed) -> None:
+            await until.wait()  # so that it does not close at once
+
+        async with broker, broker.test_client() as client:
+            await client.emit("work")
+            await trio.testing.wait_all_tasks_blocked()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(connect, broker, failed)
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.start_soon(broker.close)
+    assert {type(error) for error in errors} == {BrokerNotRunning}
+
+
+async def test_one_that_connects_when_the_broker_closes_already_hears_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with Broker() as broker, broker.test_client() as client:
+
+        @broker.on("work")
+        async def work(_socket: Socket) -> None:
+            await trio.sleep(1)
+
+        await client.emit("work")
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(broker.close)
+            await wait_all_tasks_blocked()
+            with pytest.raises(BrokerNotRunning, match="is being closed"):
+                async with broker.test_client():
+                    pass
+
+
+async def test_a_network_that_a_closing_broker_serves_no_more_is_no_error_of_the_brokers(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow:
+        """Nobody listens there before the broker has begun to close."""
+
+        def listen(self, _name: str) -> trio.abc.Listener[trio.abc.Stream]:
+            nursery.start_soon(broker.close)
+            return Deaf()
+
+        async def connect(self, _name: str, *, who: str) -> trio.abc.Stream:
+            await trio.sleep(1)
+            raise OSError(f"{who}: refused")
+
+    class Deaf(trio.abc.Listener[trio.abc.Stream]):
+        async def accept(self) -> trio.abc.Stream:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    for _ in range(8):  # the scheduler shuffles
+        async with Broker() as broker, broker.test_client(), trio.open_nursery() as nursery:
+            with pytest.raises(BrokerNotRunning):
+                async with broker.test_client(over=Slow()):
+                    pass
