@@ -84,9 +84,10 @@ class OutgoingRegistry(abc.ABC):
         """Register a listener to what goes to this client: `def heard(event, *args)`.
 
         It hears what is emitted to the socket, and broadcasts that reach it, with the arguments as
-        the client gets them; not acks, nor what was dropped. It is called in the step that hands
-        the event out, so it is no `async def`, and must be quick. An exception goes to the `error`
-        hook and hurts nobody. Raises TypeError for what cannot be called so.
+        the client gets them; not acks, nor what was dropped. To change them changes nothing of what
+        goes out, but what the event's other listeners hear, who share them. It is called in the
+        step that hands the event out, so it is no `async def`, and must be quick. An exception goes
+        to the `error` hook and hurts nobody. Raises TypeError for what cannot be called so.
         """
         return self._listen(function, len(self._outgoing.listeners))
 

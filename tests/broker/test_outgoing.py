@@ -133,6 +133,33 @@ async def test_a_listener_that_fails_hurts_nobody() -> None:
     assert heard == [("news",)]
 
 
+@pytest.mark.parametrize("broadcast", [False, True])
+async def test_a_listener_that_changes_what_it_hears_changes_nothing_of_what_goes_out(
+    broadcast: bool,
+) -> None:
+    broker = Broker()
+    heard: list[object] = []
+
+    def spoils(_event: str, *args: Any) -> None:
+        args[0]["list"].append("spoilt")
+        args[0]["bytes"] = None
+
+    async with broker.test_client() as one, broker.test_client() as other:
+        for client in (one, other):
+            broker.sockets[client.id].on_any_outgoing(spoils)
+        broker.sockets[other.id].on_any_outgoing(lambda _event, *args: heard.append(args))
+        value = {"list": [1], "bytes": b"\0\1"}
+        if broadcast:
+            await broker.emit("news", value)
+            assert await one.expect("news") == ({"list": [1], "bytes": b"\0\1"},)
+        else:
+            await broker.sockets[other.id].emit("news", value)
+        assert await other.expect("news") == ({"list": [1], "bytes": b"\0\1"},)
+    assert value == {"list": [1], "bytes": b"\0\1"}
+    times = 2 if broadcast else 1  # the listeners of one event share what they hear
+    assert heard == [({"list": [1] + ["spoilt"] * times, "bytes": None},)]
+
+
 async def test_prepend_off_and_list() -> None:
     broker = Broker()
     order: list[str] = []
