@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TypeAlias
 
 import pytest
 import trio
@@ -13,6 +15,8 @@ from actors import ActorCycle
 from broker import Broker, Room, Socket
 
 from .diary import Add
+
+Asks: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Asking(Room):
@@ -110,6 +114,89 @@ async def test_the_last_hooks_of_a_room_and_another_that_asks_back_are_never_stu
                 await wait_all_tasks_blocked()
     assert trio.current_time() == began
     assert notes
+
+
+async def in_a_nursery(ask: Asks) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+
+
+async def until_started(ask: Asks) -> None:
+    async def start(*, task_status: trio.TaskStatus[None]) -> None:
+        await ask()
+        task_status.started()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(start)
+
+
+async def in_a_thread(ask: Asks) -> None:
+    await trio.to_thread.run_sync(trio.from_thread.run, ask)
+
+
+async def in_a_thread_of_a_task(ask: Asks) -> None:
+    await in_a_nursery(partial(in_a_thread, ask))
+
+
+@pytest.mark.parametrize("through", ["r", "other"])
+@pytest.mark.parametrize(
+    "wait_for", [in_a_nursery, until_started, in_a_thread, in_a_thread_of_a_task]
+)
+async def test_what_a_receive_waits_for_cannot_ask_its_room_wherever_it_runs(
+    wait_for: Callable[[Asks], Awaitable[None]], through: str
+) -> None:
+    broker = Broker()
+    chains: list[object] = []
+
+    @broker.room_type("other")
+    class Other(Room):
+        async def receive(self, message: Add) -> None:
+            await broker.room("r").ask(Add(message.number))
+
+    @broker.room_type("r")
+    class Waiting(Room):
+        async def receive(self, message: Add) -> None:
+            await wait_for(self.ask_it)
+
+        async def ask_it(self) -> None:
+            try:
+                await broker.room(through).ask(Add(1))
+            except ActorCycle as error:
+                chains.append(error.chain)
+
+    with trio.fail_after(10):
+        async with broker:
+            await broker.room("r").ask(Add(1))
+    assert chains == [("r", "r") if through == "r" else ("other", "r", "other")]
+
+
+async def test_a_thread_that_may_be_abandoned_keeps_its_room_waiting_until_handler_timeout() -> (
+    None
+):
+    """Trio has what it calls run by a system task: nobody can know who waits for that."""
+    broker = Broker(handler_timeout=0.2)
+    answers: list[object] = []
+    answered = trio.Event()
+
+    @broker.room_type("r")
+    class Waiting(Room):
+        async def receive(self, message: Add) -> int:
+            if not message.number:
+                await trio.to_thread.run_sync(
+                    trio.from_thread.run, self.ask_it, abandon_on_cancel=True
+                )
+            return message.number
+
+        async def ask_it(self) -> None:
+            answers.append(await self.ask(Add(1)))
+            answered.set()
+
+    with trio.fail_after(10):
+        async with broker:
+            with pytest.raises(trio.TooSlowError, match="handler_timeout"):
+                await broker.room("r").ask(Add(0))
+            await answered.wait()
+    assert answers == [1]
 
 
 @pytest.fixture
