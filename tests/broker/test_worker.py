@@ -1,4 +1,4 @@
-"""The task of a socket's handlers: one for events that come soon, none for a client that is idle."""
+"""The task of a socket's handlers: one for events that come soon, none for an idle client."""
 
 from __future__ import annotations
 
