@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeAlias
 
 import trio
 
@@ -47,6 +48,9 @@ _JSONP = (
     "the query parameter j asks for JSONP polling, which Socket.IO clients 3.x and 4.x do not "
     "have: leave it out; for pages of other origins there is cors_allowed_origins"
 )
+
+Serve: TypeAlias = Callable[[], Awaitable[object]]
+"""Serves what a connection has become, until that ends."""
 
 
 class Endpoint:
@@ -92,8 +96,11 @@ class Endpoint:
             response = self._hooks.dress(response, request, initial=found is None)
         return response
 
-    async def serve_websocket(self, http: HttpConnection, request: Request) -> Response | None:
-        """Serve a websocket until it ends, and return None; or return the refusal."""
+    async def admit_websocket(self, http: HttpConnection, request: Request) -> Response | Serve:
+        """Return what serves a websocket until it ends, or the refusal.
+
+        It is to be called at once: a place is taken for it.
+        """
         try:
             session = self._find(request)
             _check_websocket(request)
@@ -108,13 +115,11 @@ class Endpoint:
             request.headers.get("sec-websocket-extensions", ""),
         )
         if new is not None:
-            await new.run(partial(_carry, new, websocket))
-        elif isinstance(session, Session) and session.can_upgrade:
-            await Upgrade(session, websocket).run(self._options)
-        else:
-            # Node, too, refuses by a closing frame: its clients do not expect an HTTP error here.
-            await websocket.carry(websocket.close, lambda _message: None)
-        return None
+            return partial(new.run, partial(_carry, new, websocket))
+        if isinstance(session, Session) and session.can_upgrade:
+            return partial(Upgrade(session, websocket).run, self._options)
+        # Node, too, refuses by a closing frame: its clients do not expect an HTTP error here.
+        return partial(websocket.carry, websocket.close, lambda _message: None)
 
     async def _new_session(self, http: HttpConnection, request: Request) -> Session:
         """Return a session that is to run now: others know its id only then. Raises `Refused`."""

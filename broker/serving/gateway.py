@@ -15,7 +15,7 @@ import trio
 from broker.sessions.http import HttpConnection, Peer, Response
 from broker.values.handshake import Request
 
-from .endpoint import Endpoint
+from .endpoint import Endpoint, Serve
 from .life import Life
 from .static import Static
 
@@ -39,10 +39,10 @@ class Gateway:
 
         Whatever goes wrong here is this client's trouble alone.
         """
-        http = HttpConnection(stream, peer, self._options)
         try:
-            while not self._life.closing.is_set() and await self._serve_request(http):
-                pass
+            websocket = await self._serve_requests(stream, peer)
+            if websocket is not None:  # it holds nothing of what read its request
+                await websocket()
         except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             pass  # it has gone, or talks nonsense in the middle of a request
         except Exception:
@@ -51,22 +51,29 @@ class Gateway:
             with trio.move_on_after(_LINGER):
                 await stream.aclose()
 
-    async def _serve_request(self, http: HttpConnection) -> bool:
-        """Serve one request; return whether another may follow."""
-        request: Request | None = None
-        with self._life.idle():
-            request = await http.next_request()
-        if request is None:
-            return False
-        response: Response | None
+    async def _serve_requests(self, stream: trio.abc.Stream, peer: Peer) -> Serve | None:
+        """Answer requests until the connection is over, or one becomes a websocket: return that."""
+        http = HttpConnection(stream, peer, self._options)
+        while not self._life.closing.is_set():
+            with self._life.idle():
+                request = await http.next_request()
+            if request is None:
+                break
+            answer = await self._answer(http, request)
+            if not isinstance(answer, Response):
+                return answer
+            await self._respond(http, request, answer)
+        return None
+
+    async def _answer(self, http: HttpConnection, request: Request) -> Response | Serve | None:
+        """Return the answer; None when the client has left before there was one."""
         if not self._endpoint.owns(request):
-            response = self._elsewhere(request)
-        elif "websocket" in request.headers.tokens("upgrade"):
-            response = await self._endpoint.serve_websocket(http, request)
-        else:
-            response = await self._endpoint.serve_http(http, request)
-        if response is None:
-            return False
+            return self._elsewhere(request)
+        if "websocket" in request.headers.tokens("upgrade"):
+            return await self._endpoint.admit_websocket(http, request)
+        return await self._endpoint.serve_http(http, request)
+
+    async def _respond(self, http: HttpConnection, request: Request, response: Response) -> None:
         try:
             await http.respond(response, to=request)
         except BaseException as error:
@@ -76,7 +83,6 @@ class Gateway:
         if response.status == 413:
             with trio.move_on_after(_LINGER):
                 await http.discard_rest()  # closing on unread bytes would destroy our answer
-        return True
 
     def _elsewhere(self, request: Request) -> Response:
         """Answer what is not for the endpoint."""

@@ -25,6 +25,7 @@ from .farewells import Farewells
 from .flusher import Flusher
 from .heartbeat import Heartbeat
 from .idlers import Idlers
+from .latch import Latch
 from .outbox import Outbox
 from .polling import PollingTransport
 from .pressure import Pressure
@@ -117,8 +118,8 @@ class Session:
         self._rates = Rates.of(
             services.options, sid, end=lambda: self.close(DisconnectReason.RATE_LIMIT)
         )
-        self._over = trio.Event()
-        self._finished = trio.Event()
+        self._over = Latch()
+        self._finished = Latch()
         self._probe: WebSocketTransport | None = None
         self._heartbeat = Heartbeat(
             services.options,
@@ -128,7 +129,7 @@ class Session:
             self._is_read,
             self._is_stuck,
         )
-        self._full: set[int] = set()  # inboxes that are full: then nothing is read
+        self._full: list[object] = []  # inboxes that are full: then nothing is read
         self._readable: trio.Event | None = None
         self._pause_logged = -math.inf
 
@@ -284,7 +285,7 @@ class Session:
 
     def pause(self, inbox: object) -> None:
         """Read nothing more until `resume` for the same inbox."""
-        self._full.add(id(inbox))
+        self._full.append(inbox)
         if self._readable is None and self.reason is None:
             self._readable = trio.Event()
             self._log_pause()
@@ -307,7 +308,7 @@ class Session:
 
     def resume(self, inbox: object) -> None:
         """Read again. While we did not, the client's silence was not its fault."""
-        self._full.discard(id(inbox))
+        self._full = [full for full in self._full if full is not inbox]
         if not self._full and self._readable is not None:
             self._readable.set()
             self._readable = None

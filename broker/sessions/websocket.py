@@ -22,6 +22,7 @@ from broker.values.options import EngineOptions
 from protocol import deflate
 from protocol.websocket import FrameSplitter, Passed, text_frame
 
+from .latch import Latch
 from .outbox import Outbox
 from .wire import DeflatingWire, Wire, raw_socket
 
@@ -81,9 +82,9 @@ class WebSocketTransport(trio.abc.Stream):
         splits = FrameSplitter if agreed is None else deflate.InflatingSplitter
         self._splitter = splits(options.max_http_buffer_size)
         self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(rest)
-        self._opened = trio.Event()
+        self._opened = Latch()
         self._owed = 0  # messages that trio-websocket owes us: nothing overtakes them
-        self._paid = trio.Event()
+        self._paid: trio.Event | None = None  # for the reader, who waits for that
         self.too_large = False
         self._closing = trio.CancelScope()
         self._aborted = False
@@ -153,7 +154,8 @@ class WebSocketTransport(trio.abc.Stream):
             if wait is not None:
                 await self._wait_for_handlers(wait)
             self._owed -= 1
-            self._paid.set()
+            if self._paid is not None:
+                self._paid.set()
 
     def _is_too_large(self, message: str) -> bool:
         # trio-websocket counts characters, the limit is in bytes
@@ -172,7 +174,8 @@ class WebSocketTransport(trio.abc.Stream):
 
     def _settle_debts(self) -> None:
         self._owed = 0
-        self._paid.set()
+        if self._paid is not None:
+            self._paid.set()
         self._opened.set()
 
     def _broken(self) -> None:
@@ -257,7 +260,7 @@ class WebSocketTransport(trio.abc.Stream):
         """Write trio-websocket's own frames, in order with ours."""
         if self._wire is None:
             raise trio.ClosedResourceError("the connection has ended")
-        if self._opened.is_set() and data[0] & 0x0F == _CLOSE_FRAME:
+        if self._opened.is_set and data[0] & 0x0F == _CLOSE_FRAME:
             self._wire.outbox = None  # no data may follow it (RFC 6455, section 5.5.1)
         await self._wire.send_all(bytes(data))
 

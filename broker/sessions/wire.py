@@ -11,7 +11,6 @@ What a socket takes whole, as nearly always, costs few calls: each flush of each
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -66,7 +65,7 @@ class Wire:
         self._nursery = nursery
         self._on_broken = on_broken
         self._socket = raw_socket(stream)
-        self._control: deque[_Piece] = deque()
+        self._control: list[_Piece] = []
         self._busy = False
         self._broken = False
         self._idle: trio.Event | None = None  # for who waits until all is written
@@ -80,7 +79,7 @@ class Wire:
     def pump(self) -> None:
         """Write what waits, as far as the socket takes it; a task writes the rest."""
         while self._control and self.writable:
-            self._write_piece(self._control.popleft())
+            self._write_piece(self._control.pop(0))
         outbox = self.outbox
         while outbox is not None and not (outbox.empty or self._busy or self._broken):
             data = self._joined(outbox.take(_MOST))

@@ -78,7 +78,7 @@ class Multiplexer:
         self._sought: dict[str, _Search] = {}
         # Namespaces the server has put the client out of: the latest, for it may go on asking.
         self._dismissed: dict[str, None] = {}
-        self._logged: set[str] = set()  # limits that are worth one line
+        self._logged: list[str] = []  # limits that are worth one line
         self._waits_once = options.traps.connect_timeout_is_one_shot
         self._alone: Timer | None = None
         self._expect_namespace()
@@ -235,7 +235,7 @@ class Multiplexer:
     def _log_limit(self, option: str, seen: str) -> None:
         """Log, once, that the client has met a limit that does not end its session."""
         if option not in self._logged:
-            self._logged.add(option)
+            self._logged.append(option)
             logger.warning(
                 "session %s: a CONNECT is refused by %s=%d: its client asked for %s",
                 self._session.id,

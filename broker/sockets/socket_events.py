@@ -47,7 +47,7 @@ class SocketEvents:
         self._inbox: Inbox[Packet] = Inbox(self._options, session)
         self._seen: Packet | None = None  # the oldest event, once it may be taken
         self._open = False  # whether the connection hooks have finished
-        self._idle = trio.Event()
+        self._idle: trio.Event | None = None  # for who waits until it is
         self._loops = Loops(self)
         self._late: tuple[Timer, Packet] | None = None  # the event that waits for a loop to come
         self._context = contextvars.copy_context()
@@ -92,8 +92,12 @@ class SocketEvents:
                 await self._handling.handle(self._inbox.take())
 
     def _rested(self) -> None:
-        self._idle.set()
+        self._is_idle()
         self.flush()
+
+    def _is_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.set()
 
     @property
     def worker(self) -> trio.lowlevel.Task | None:
@@ -132,7 +136,7 @@ class SocketEvents:
     def drop(self) -> None:
         """Forget what waits; count it."""
         self._session.pressure.lost(self._inbox.clear())
-        self._idle.set()
+        self._is_idle()
 
     def end(self) -> None:
         """Cancel what is being handled, and forget what waits; loops end."""
@@ -166,7 +170,7 @@ class SocketEvents:
                 self._context.run(
                     self._worker.begin
                 )  # not with the context variables of a loop's task
-            self._idle.set()
+            self._is_idle()
 
     def _next_is_handled(self) -> bool:
         """Whether the oldest event is for handlers, and can be handled now.

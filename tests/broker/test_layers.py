@@ -42,6 +42,7 @@ BROKER: list[tuple[str, list[str]]] = [
             "receiver",
             "timers",
             "idlers",
+            "latch",
             "history",
             "heartbeat",
             "rates",
