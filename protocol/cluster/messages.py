@@ -1,0 +1,174 @@
+"""The messages between nodes: one vocabulary for all formats, each about one namespace.
+
+Commands are in the imperative, answers are facts. What asks has a `request_id`, which its answers
+repeat. Who sent a message, and in which namespace, is said beside it: `Envelope`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import attrs
+
+
+@attrs.frozen
+class Recipients:
+    """Who is meant: the members of `rooms` (none: all of the namespace), less those `excluded`.
+
+    A socket's id counts as a room with that socket in it.
+    """
+
+    rooms: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Broadcast:
+    """Send this event: `data` is its name and its arguments.
+
+    With a `request_id` it asks each who gets it for an ack: nodes answer with one `ClientCount` and
+    then one `ClientAnswered` for each ack.
+    """
+
+    to: Recipients
+    data: list[Any]
+    volatile: bool = False
+    compress: bool = True
+    request_id: str | None = None
+
+
+@attrs.frozen
+class LetIn:
+    """Let these sockets into rooms."""
+
+    who: Recipients
+    rooms: tuple[str, ...]
+
+
+@attrs.frozen
+class LetOut:
+    """Let these sockets out of rooms."""
+
+    who: Recipients
+    rooms: tuple[str, ...]
+
+
+@attrs.frozen
+class DisconnectThem:
+    """Disconnect these sockets; `close`: their connections, too."""
+
+    who: Recipients
+    close: bool
+
+
+@attrs.frozen
+class FetchThem:
+    """Tell which of these sockets are yours."""
+
+    who: Recipients
+    request_id: str
+
+
+@attrs.frozen
+class ListRooms:
+    """Tell which rooms you have. Classic only."""
+
+    request_id: str
+
+
+@attrs.frozen
+class ServerEvent:
+    """An event for the servers themselves; with a `request_id`, one that each answers."""
+
+    data: list[Any]
+    request_id: str | None = None
+
+
+@attrs.frozen
+class Heartbeat:
+    """I am here; `first`: I have just come, and ask who else is. Not with Redis."""
+
+    first: bool = False
+
+
+@attrs.frozen
+class Closed:
+    """I am going. Not with classic."""
+
+
+@attrs.frozen
+class SocketFacts:
+    """A socket of another node: `handshake` as Node's `socket.handshake`, in its words."""
+
+    id: str
+    handshake: dict[str, Any]
+    rooms: tuple[str, ...]
+    data: Any
+
+
+@attrs.frozen
+class SocketsFetched:
+    """These are mine."""
+
+    request_id: str
+    sockets: tuple[SocketFacts, ...]
+
+
+@attrs.frozen
+class RoomsListed:
+    """These rooms I have. Classic only."""
+
+    request_id: str
+    rooms: tuple[str, ...]
+
+
+@attrs.frozen
+class ClientCount:
+    """So many clients of mine were asked."""
+
+    request_id: str
+    count: int
+
+
+@attrs.frozen
+class ClientAnswered:
+    """One of my clients has answered with these values."""
+
+    request_id: str
+    values: list[Any]
+
+
+@attrs.frozen
+class ServerAnswered:
+    """This is my answer to the server event."""
+
+    request_id: str
+    value: Any
+
+
+Request: TypeAlias = (
+    Broadcast
+    | LetIn
+    | LetOut
+    | DisconnectThem
+    | FetchThem
+    | ListRooms
+    | ServerEvent
+    | Heartbeat
+    | Closed
+)
+Answer: TypeAlias = SocketsFetched | RoomsListed | ClientCount | ClientAnswered | ServerAnswered
+Message: TypeAlias = Request | Answer
+
+
+@attrs.frozen
+class Envelope:
+    """A message, with the `node` that sent it and the `namespace` that it is about.
+
+    `node`: an id that each node makes anew when it starts. That of an emitter, which is no node and
+    answers nothing, is `emitter`, or empty.
+    """
+
+    node: str
+    namespace: str
+    message: Message
