@@ -6,8 +6,9 @@ infinities nil.
 In: what JSON gives, and bytes. notepack.io, which the JavaScript parser is made of, has a meaning
 of its own for the extension type 0, by its form: `fixext 1` is `undefined`, which JSON leaves out
 of objects and makes null elsewhere; `fixext 8` is a `Date`, which JSON writes as ISO text; any
-other form is an ArrayBuffer. NaN comes in as null, text that is no UTF-8 with U+FFFD for what is
-none. Other extensions, and keys that are no text, are errors of the peer.
+other form is an ArrayBuffer. msgpack's own timestamp (the type -1, which later versions of it and
+`@msgpack/msgpack` write for a `Date`) is ISO text, too. NaN comes in as null, text that is no UTF-8
+with U+FFFD for what is none. Other extensions, and keys that are no text, are errors of the peer.
 
 msgspec reads nearly all; what it takes for something else is read again, slowly, by `_Reader`.
 """
@@ -23,9 +24,6 @@ import msgspec
 
 from . import values
 from .errors import ProtocolError
-
-# The map that is a packet stands around what JSON counts from.
-_MAX_DEPTH = values.MAX_DEPTH + 1
 
 
 class _OtherwiseError(Exception):
@@ -54,18 +52,30 @@ def dumps(packet: dict[str, Any], *, lead: int = 0) -> bytes:
         raise values.fault_of(data, lead=lead) or error from None
 
 
-def loads(data: bytes) -> Any:
-    """Read msgpack from a peer; raises `ProtocolError`."""
+def dumps_value(value: Any) -> bytes:
+    """Return the msgpack of any value that may be sent; raises as `dumps`."""
+    try:
+        return _encoder.encode(value if values.is_plain(value) else values.plain(value))
+    except UnicodeEncodeError as error:
+        raise values.fault_of(value) or error from None
+
+
+def loads(data: bytes, max_depth: int = values.MAX_DEPTH) -> Any:
+    """Read msgpack from a peer, nested at most so deep; raises `ProtocolError`.
+
+    The map that is a packet does not count: it stands around what JSON counts from.
+    """
     try:
         value = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError as error:
         raise ProtocolError(f"expected msgpack: {error}") from None
-    except (_OtherwiseError, UnicodeDecodeError):
-        return _Reader(data).read_all()
-    return value if values.is_plain(value, _MAX_DEPTH) else _Reader(data).read_all()
+    except (_OtherwiseError, msgspec.DecodeError, ValueError):  # text, dates beyond Python's
+        return _Reader(data, max_depth).read_all()
+    return value if values.is_plain(value, max_depth + 1) else _Reader(data, max_depth).read_all()
 
 
 _ABSENT: Final = object()
+_TIMESTAMP = -1
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
     0xCA + index: struct.Struct(f">{format_}") for index, format_ in enumerate("fdBHIQbhiq")
@@ -84,10 +94,11 @@ _SIZED = {
 class _Reader:
     """Reads one message, in time that grows with its length only: a length says nothing yet."""
 
-    __slots__ = ("_at", "_data")
+    __slots__ = ("_at", "_data", "_max_depth")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, max_depth: int = values.MAX_DEPTH) -> None:
         self._data = data
+        self._max_depth = max_depth
         self._at = 0
 
     def read_all(self) -> Any:
@@ -143,25 +154,30 @@ class _Reader:
             case "dict":
                 return self._dict(length, depth)
             case _:
-                self._expect_known_extension()
-                return self._take(length)  # an ArrayBuffer
+                return self._extension(length)
 
     def _fixed_extension(self, size: int) -> Any:
-        self._expect_known_extension()
-        data = self._take(size)
+        code, data = self._take_extension(size)
+        if code == _TIMESTAMP:
+            return _timestamp(data)
         if size == 1:
             return _ABSENT
         if size == 8:
             return _date(int.from_bytes(data, signed=True))
         raise ProtocolError(f"expected an extension that notepack.io writes, saw fixext {size}")
 
-    def _expect_known_extension(self) -> None:
+    def _extension(self, size: int) -> Any:
+        code, data = self._take_extension(size)
+        return _timestamp(data) if code == _TIMESTAMP else data  # an ArrayBuffer
+
+    def _take_extension(self, size: int) -> tuple[int, bytes]:
         code = int.from_bytes(self._take(1), signed=True)
-        if code != 0:
-            raise ProtocolError(f"expected extensions of type 0 only, saw type {code}")
+        if code not in (0, _TIMESTAMP):
+            raise ProtocolError(f"expected extensions of type 0 or -1 only, saw type {code}")
+        return code, self._take(size)
 
     def _list(self, length: int, depth: int) -> list[Any]:
-        inside = _deeper(depth)
+        inside = self._deeper(depth)
         read = []
         for _ in range(length):
             item = self._read(inside)
@@ -169,7 +185,7 @@ class _Reader:
         return read
 
     def _dict(self, length: int, depth: int) -> dict[str, Any]:
-        inside = _deeper(depth)
+        inside = self._deeper(depth)
         read: dict[str, Any] = {}
         for _ in range(length):
             key = self._read(inside)
@@ -180,11 +196,10 @@ class _Reader:
                 read[key] = value
         return read
 
-
-def _deeper(depth: int) -> int:
-    if depth == _MAX_DEPTH:
-        raise ProtocolError(f"expected msgpack nested at most {values.MAX_DEPTH} deep")
-    return depth + 1
+    def _deeper(self, depth: int) -> int:
+        if depth > self._max_depth:
+            raise ProtocolError(f"expected msgpack nested at most {self._max_depth} deep")
+        return depth + 1
 
 
 def _text(data: bytes) -> str:
@@ -197,6 +212,20 @@ def _text(data: bytes) -> str:
         return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     except UnicodeDecodeError:
         return data.decode("utf-8", "replace")
+
+
+def _timestamp(data: bytes) -> str | None:
+    """Return the ISO text of msgpack's own timestamp, to the millisecond below."""
+    match len(data):
+        case 4:
+            seconds, nanoseconds = int.from_bytes(data), 0
+        case 8:
+            nanoseconds, seconds = divmod(int.from_bytes(data), 1 << 34)
+        case 12:
+            nanoseconds, seconds = int.from_bytes(data[:4]), int.from_bytes(data[4:], signed=True)
+        case length:
+            raise ProtocolError(f"expected a timestamp of 4, 8 or 12 bytes, saw {length}")
+    return _date(seconds * 1000 + nanoseconds // 1_000_000)
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

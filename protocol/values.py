@@ -215,8 +215,8 @@ def _faults(value: Any, path: str, depth: int) -> Iterator[tuple[str, Exception]
                 yield from _faults(plain, path, depth + 1)
 
 
-def loads(text: str) -> Any:
-    """Read JSON from a peer; raises `ProtocolError`."""
+def loads(text: str, max_depth: int = MAX_DEPTH) -> Any:
+    """Read JSON from a peer, nested at most so deep; raises `ProtocolError`."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -228,8 +228,8 @@ def loads(text: str) -> Any:
         except orjson.JSONDecodeError as second:
             raise ProtocolError(f"expected JSON: {second}") from None
     # The brackets bound the depth, and counting them is nothing beside measuring it.
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
-        raise ProtocolError(f"expected JSON nested at most {MAX_DEPTH} deep")
+    if text.count("[") + text.count("{") > max_depth and _is_too_deep(value, max_depth):
+        raise ProtocolError(f"expected JSON nested at most {max_depth} deep")
     return value
 
 
@@ -247,9 +247,9 @@ def _replacement(match: re.Match[str]) -> str:
     return "\\ufffd" if match["half"] else match[0]
 
 
-def _is_too_deep(value: Any) -> bool:
+def _is_too_deep(value: Any, max_depth: int) -> bool:
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(max_depth):
         level = [
             inner
             for outer in level

@@ -141,10 +141,31 @@ def test_notepacks_extensions_are_what_json_has_for_them(data: bytes, value: Any
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xd4\1\0", b"\xd6\xff\0\0\0\0", b"\xc7\1\5x", b"\xd5\0ab", b"\xd8\0" + bytes(16)]
+    "data", [b"\xd4\1\0", b"\xd6\xfe\0\0\0\0", b"\xc7\1\5x", b"\xd5\0ab", b"\xd8\0" + bytes(16)]
 )
 def test_other_extensions_are_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError, match=r"expected .*extension"):
+        loads(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "iso"),
+    [
+        (b"\xd6\xff" + struct.pack(">I", 1_709_200_800), "2024-02-29T10:00:00.000Z"),
+        (b"\xd7\xff" + struct.pack(">Q", 5_999_999 << 34 | 1_709_200_800), ISO),
+        (b"\xc7\x0c\xff" + struct.pack(">Iq", 999_000_000, -1), "1969-12-31T23:59:59.999Z"),
+        (b"\xc7\x0c\xff" + struct.pack(">Iq", 0, 253_402_300_800), "+010000-01-01T00:00:00.000Z"),
+        (b"\xc7\x0c\xff" + struct.pack(">Iq", 0, 2**62), None),
+    ],
+)
+def test_a_timestamp_of_msgpack_is_iso_text(data: bytes, iso: str | None) -> None:
+    assert loads(data) == iso
+    assert loads(array(data, b"\xd4\0\0")) == [iso, None]
+
+
+@pytest.mark.parametrize("data", [b"\xd4\xff\0", b"\xd8\xff" + bytes(16), b"\xc7\5\xff12345"])
+def test_a_timestamp_of_another_length_is_refused(data: bytes) -> None:
+    with pytest.raises(ProtocolError, match="expected a timestamp of 4, 8 or 12 bytes"):
         loads(data)
 
 
