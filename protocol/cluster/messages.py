@@ -6,6 +6,7 @@ repeat. Who sent a message, and in which namespace, is said beside it: `Envelope
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
 import attrs
@@ -20,6 +21,12 @@ class Recipients:
 
     rooms: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+
+    def include(self, rooms: Collection[str]) -> bool:
+        """Whether a socket that is in these rooms is meant."""
+        if not self.rooms or any(room in rooms for room in self.rooms):
+            return not any(room in rooms for room in self.excluded)
+        return False
 
 
 @attrs.frozen
@@ -39,34 +46,47 @@ class Broadcast:
 
 @attrs.frozen
 class LetIn:
-    """Let these sockets into rooms."""
+    """Let these sockets into rooms.
+
+    With a `request_id`, which only old nodes of classic give, who has the socket answers `Done`.
+    """
 
     who: Recipients
     rooms: tuple[str, ...]
+    request_id: str | None = None
 
 
 @attrs.frozen
 class LetOut:
-    """Let these sockets out of rooms."""
+    """Let these sockets out of rooms.
+
+    With a `request_id`, which only old nodes of classic give, who has the socket answers `Done`.
+    """
 
     who: Recipients
     rooms: tuple[str, ...]
+    request_id: str | None = None
 
 
 @attrs.frozen
 class DisconnectThem:
-    """Disconnect these sockets; `close`: their connections, too."""
+    """Disconnect these sockets; `close`: their connections, too.
+
+    With a `request_id`, which only old nodes of classic give, who has the socket answers `Done`.
+    """
 
     who: Recipients
     close: bool
+    request_id: str | None = None
 
 
 @attrs.frozen
 class FetchThem:
-    """Tell which of these sockets are yours."""
+    """Tell which of these sockets are yours; `ids_only`, as old nodes of classic ask: their ids."""
 
     who: Recipients
     request_id: str
+    ids_only: bool = False
 
 
 @attrs.frozen
@@ -108,10 +128,18 @@ class SocketFacts:
 
 @attrs.frozen
 class SocketsFetched:
-    """These are mine."""
+    """These are mine; `ids_only`: it says no more of them than their ids."""
 
     request_id: str
     sockets: tuple[SocketFacts, ...]
+    ids_only: bool = False
+
+
+@attrs.frozen
+class Done:
+    """The socket that an old node of classic gave a command for was mine."""
+
+    request_id: str
 
 
 @attrs.frozen
@@ -132,7 +160,7 @@ class ClientCount:
 
 @attrs.frozen
 class ClientAnswered:
-    """One of my clients has answered with these values."""
+    """One of my clients has answered with these values. The formats carry the first only."""
 
     request_id: str
     values: list[Any]
@@ -157,7 +185,9 @@ Request: TypeAlias = (
     | Heartbeat
     | Closed
 )
-Answer: TypeAlias = SocketsFetched | RoomsListed | ClientCount | ClientAnswered | ServerAnswered
+Answer: TypeAlias = (
+    SocketsFetched | Done | RoomsListed | ClientCount | ClientAnswered | ServerAnswered
+)
 Message: TypeAlias = Request | Answer
 
 
@@ -166,9 +196,11 @@ class Envelope:
     """A message, with the `node` that sent it and the `namespace` that it is about.
 
     `node`: an id that each node makes anew when it starts. That of an emitter, which is no node and
-    answers nothing, is `emitter`, or empty.
+    answers nothing, is `emitter`, or empty; so is that of an answer in classic, where it is not
+    said. `offset`: where in a stream the message stands, which clients tell when they come back.
     """
 
     node: str
     namespace: str
     message: Message
+    offset: str | None = None

@@ -185,7 +185,7 @@ def test_the_lower_packages_import_nothing_else_of_ours(package: str) -> None:
 
 
 def test_protocol_knows_neither_trio_nor_a_clock_nor_sockets() -> None:
-    for file in (ROOT / "protocol").glob("*.py"):
+    for file in (ROOT / "protocol").rglob("*.py"):
         wrong = {module for module, _ in imports(file)} & {"trio", "time", "socket", "asyncio"}
         assert not wrong, f"{file.name} imports {wrong}"
 
