@@ -1,4 +1,4 @@
-"""Classic: the channels, and the messages as Node's adapter and its emitter were seen to send them."""
+"""Classic: the channels, and the messages as Node's adapter and emitter were seen to send them."""
 
 from __future__ import annotations
 
@@ -113,12 +113,8 @@ OPTS: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
 
 
 def test_an_event_is_read() -> None:
-    envelope = WIRE.decode(
-        f"{EVENTS}room1#",
-        pack(
-            ["abc123", PACKET, {"rooms": ["room1"], "except": ["x"], "flags": {"volatile": True}}]
-        ),
-    )
+    opts = {"rooms": ["room1"], "except": ["x"], "flags": {"volatile": True}}
+    envelope = WIRE.decode(f"{EVENTS}room1#", pack(["abc123", PACKET, opts]))
     assert envelope is not None
     assert (envelope.node, envelope.namespace) == ("abc123", "/chat")
     assert envelope.message == Broadcast(
@@ -265,8 +261,8 @@ def test_answers_that_cannot_be_sent_are_named_with_their_path() -> None:
         WIRE.encode_answer(ServerAnswered("q", {1}), "n")
     with pytest.raises(TypeError, match=r"args\[0\]\.a: set cannot be sent"):
         WIRE.encode_answer(ClientAnswered("q", [{"a": {1}}]), "n")
+    facts = [SocketFacts("s", {}, (), data) for data in ({}, {"user": {1}})]
     with pytest.raises(TypeError, match=r"args\[1\]\.user: set cannot be sent"):
-        facts = [SocketFacts("s", {}, (), data) for data in ({}, {"user": {1}})]
         WIRE.encode_answer(SocketsFetched("q", tuple(facts)), "n")
 
 

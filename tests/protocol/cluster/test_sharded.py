@@ -1,4 +1,4 @@
-"""Sharded: which channel, and the message that it shares with streams, as Node was seen to send it."""
+"""Sharded: which channel, and the message that it shares with streams, as Node sends it."""
 
 from __future__ import annotations
 
