@@ -51,6 +51,13 @@ def require_node() -> None:
         unavailable("needs Node's packages: apt-get install -y nodejs npm, then .ci/test")
 
 
+def require_adapters() -> None:
+    """Make sure that Node's adapters for Redis are there."""
+    require_node()
+    if not (NODE_MODULES / "@socket.io" / "redis-adapter").is_dir():
+        unavailable("needs Node's adapters for Redis: .ci/test installs them")
+
+
 def require_chromium() -> str:
     """Make sure that Node can drive the system's Chromium, and return where that is."""
     require_node()
