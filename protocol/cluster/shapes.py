@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from protocol.errors import ProtocolError
-from protocol.socketio import Packet, PacketType, checked, plain_type
+from protocol.socketio import Packet, PacketType, checked
 
 from .messages import Broadcast, Recipients, ServerEvent, SocketFacts
 
@@ -87,8 +87,7 @@ def recipients_of(options: Options) -> Recipients:
 
 def broadcast_of(packet: EventPacket, options: Options, request_id: str | None = None) -> Broadcast:
     """Return the event of a packet; raises `ProtocolError` if it is none that a server may send."""
-    kind = PacketType(packet.type) if packet.type in (2, 5) else None
-    if kind is None or plain_type(kind) is not PacketType.EVENT:
+    if packet.type not in (PacketType.EVENT, PacketType.BINARY_EVENT):
         raise ProtocolError(f"expected a packet with an event, type 2, saw type {packet.type}")
     checked(Packet(PacketType.EVENT, "/", packet.data))
     flags = options.flags or Flags()

@@ -153,6 +153,16 @@ def test_our_own_events_are_known_without_being_read() -> None:
     assert WIRE.decode(own.channel, own.data[:20] + b"\xc1") is None
 
 
+def test_our_own_are_known_however_they_are_written() -> None:
+    own = pack("node-1")
+    for channel, said in (
+        (EVENTS, pack(["node-1", PACKET, OPTS]).replace(own, b"\xd9\6node-1")),
+        (REQUESTS, pack({"uid": "node-1", "type": 6, "data": ["ev"]})),
+        (REQUESTS, b'{ "type": 6, "uid": "node-1", "data": ["ev"]}'),
+    ):
+        assert WIRE.decode(channel, said) is None
+
+
 @pytest.mark.parametrize(
     ("rooms", "read"),
     [
