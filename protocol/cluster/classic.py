@@ -15,7 +15,7 @@ import attrs
 from . import body, classic_messages, shapes
 from .classic_messages import Asked, Event
 from .formats import PREFIX, Published, Subscriptions, check_asks
-from .messages import Answer, Broadcast, ClientAnswered, Envelope, Request
+from .messages import Answer, Broadcast, ClientAnswered, Closed, Envelope, Heartbeat, Request
 from .shapes import read
 
 
@@ -88,8 +88,10 @@ class ClassicWire:
             return channel[len(self._broadcasts) : -1] or None
         return None
 
-    def encode(self, request: Request) -> Published:
+    def encode(self, request: Request) -> Published | None:
         """Return where and how a message goes out; see `formats.Wire`."""
+        if isinstance(request, Heartbeat | Closed):
+            return None  # Redis knows who listens
         check_asks(self.node, request)
         if isinstance(request, Broadcast) and request.request_id is None:
             return self._encode_event(request)

@@ -7,7 +7,7 @@ expect: a command for one socket (`sid`, `room`), and the request for ids alone.
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -20,16 +20,13 @@ from .messages import (
     Broadcast,
     ClientAnswered,
     ClientCount,
-    Closed,
     DisconnectThem,
     Done,
     FetchThem,
-    Heartbeat,
     LetIn,
     LetOut,
     ListRooms,
     Recipients,
-    Request,
     RoomsListed,
     ServerAnswered,
     ServerEvent,
@@ -54,8 +51,13 @@ class Kind(enum.IntEnum):
     BROADCAST_ACK = 9
 
 
-def write_request(request: Request, node: str, namespace: str) -> dict[str, Any]:
-    """Return the object that says what `node` asks; raises ValueError if classic has none."""
+Asking: TypeAlias = (
+    Broadcast | LetIn | LetOut | DisconnectThem | FetchThem | ListRooms | ServerEvent
+)
+
+
+def write_request(request: Asking, node: str, namespace: str) -> dict[str, Any]:
+    """Return the object that says what `node` asks."""
     match request:
         case Broadcast():
             return _asked(node, Kind.BROADCAST, request.request_id) | {
@@ -80,8 +82,6 @@ def write_request(request: Request, node: str, namespace: str) -> dict[str, Any]
             return _asked(node, Kind.ALL_ROOMS, request.request_id)
         case ServerEvent():
             return _asked(node, Kind.SERVER_SIDE_EMIT, request.request_id) | {"data": request.data}
-        case Heartbeat() | Closed():
-            raise ValueError(f"classic has no message for {type(request).__name__}")
 
 
 def _asked(node: str, kind: Kind, request_id: str | None) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Asked(msgspec.Struct):
     packet: EventPacket | None = None
 
 
-def read_request(asked: Asked) -> Request | None:
+def read_request(asked: Asked) -> Asking | None:
     """Return what was asked, or None for what is not known; raises `ProtocolError`."""
     match asked.type:
         case Kind.SOCKETS:
@@ -184,10 +184,9 @@ def write_answer(answer: Answer) -> dict[str, Any]:
             return {"type": int(Kind.SERVER_SIDE_EMIT)} | said | {"data": answer.value}
         case ClientCount():
             kind = Kind.BROADCAST_CLIENT_COUNT
-            return {"type": int(kind)} | said | {"clientCount": answer.count}
+            return {"type": int(kind)} | said | shapes.write_count(answer)
         case ClientAnswered():
-            said = {"type": int(Kind.BROADCAST_ACK)} | said
-            return said | {"packet": answer.values[0]} if answer.values else said
+            return {"type": int(Kind.BROADCAST_ACK)} | said | shapes.write_client_answer(answer)
 
 
 class _Answered(msgspec.Struct):
@@ -196,8 +195,10 @@ class _Answered(msgspec.Struct):
     sockets: list[Socket | str] | None = None
     rooms: list[RoomName] | None = None
     clientCount: int | None = None  # noqa: N815 - a name on the wire
+    ids: list[str] = []
     data: Any = None
     packet: Any = msgspec.UNSET
+    id: str | None = None
 
 
 def read_answer(value: Any) -> Answer | None:
@@ -214,11 +215,10 @@ def read_answer(value: Any) -> Answer | None:
         case Kind.BROADCAST_CLIENT_COUNT:
             if answered.clientCount is None or answered.clientCount < 0:
                 raise ProtocolError(f"expected a `clientCount`, saw {answered.clientCount!r}")
-            return ClientCount(request_id, answered.clientCount)
+            return ClientCount(request_id, answered.clientCount, tuple(answered.ids))
         case Kind.BROADCAST_ACK:
-            return ClientAnswered(
-                request_id, [] if answered.packet is msgspec.UNSET else [answered.packet]
-            )
+            values = [] if answered.packet is msgspec.UNSET else [answered.packet]
+            return ClientAnswered(request_id, values, answered.id)
         case _:
             return None
 

@@ -91,11 +91,10 @@ def _kind_and_data(message: Message, namespace: str) -> tuple[Kind, dict[str, An
             return Kind.SERVER_SIDE_EMIT_RESPONSE, asked | {"packet": message.value}
         case ClientCount():
             asked = _asked(message.request_id)
-            return Kind.BROADCAST_CLIENT_COUNT, asked | {"clientCount": message.count}
+            return Kind.BROADCAST_CLIENT_COUNT, asked | shapes.write_count(message)
         case ClientAnswered():
             asked = _asked(message.request_id)
-            said = {"packet": message.values[0]} if message.values else {}
-            return Kind.BROADCAST_ACK, asked | said
+            return Kind.BROADCAST_ACK, asked | shapes.write_client_answer(message)
         case FetchThem() | SocketsFetched() | ListRooms() | RoomsListed() | Done():
             raise ValueError(f"only classic has a message for {message}")
 
@@ -170,11 +169,13 @@ class _ServerEvent(msgspec.Struct):
 class _Answer(msgspec.Struct):
     requestId: str  # noqa: N815 - a name on the wire
     packet: Any = msgspec.UNSET
+    id: str | None = None
 
 
 class _Count(msgspec.Struct):
     requestId: str  # noqa: N815 - a name on the wire
     clientCount: int  # noqa: N815 - a name on the wire
+    ids: list[str] = []
 
 
 def read_message(kind: int, data: Any) -> Message | None:
@@ -217,10 +218,10 @@ def _read_answer(kind: int, data: Any) -> Answer | None:
             count = read(data, _Count, "how many clients were asked")
             if count.clientCount < 0:
                 raise ProtocolError(f"expected a number of clients, saw {count.clientCount}")
-            return ClientCount(count.requestId, count.clientCount)
+            return ClientCount(count.requestId, count.clientCount, tuple(count.ids))
         case Kind.BROADCAST_ACK:
             answer = read(data, _Answer, "a client's answer")
             values = [] if answer.packet is msgspec.UNSET else [answer.packet]
-            return ClientAnswered(answer.requestId, values)
+            return ClientAnswered(answer.requestId, values, answer.id)
         case _:
             return None

@@ -10,6 +10,9 @@ Rules that all of them share:
   returns None for it. (Nodes of classic in Node wait for their own joins, leaves and disconnects to
   come back. From outside that looks the same.)
 - **Answers go to the node that asked,** `Envelope.node`. What an emitter sends asks for none.
+- **Of what a client answers, the first value** goes to who asked: Node has no place for more. It
+  has none for whose answer that is, either: our nodes say that, `ids` and `id`, in keys of their
+  own, which Node's pass over.
 - **What is no honest message is a `ProtocolError`,** which says what was expected and seen. Nothing
   that is read becomes anything but plain data. A message of a kind that is not known is None.
 - **Rooms are text here.** What Node lets be a room besides, a number or null, comes in as the text
@@ -102,11 +105,12 @@ class Wire(Protocol):
         If nobody here is in it, the message need not be read.
         """
 
-    def encode(self, request: Request, /) -> Outgoing:
+    def encode(self, request: Request, /) -> Outgoing | None:
         """Return where and how a message goes out; the emitter's node asks for no answer.
 
-        Raises TypeError or ValueError, with the path, for values that cannot be sent, and
-        ValueError for what this format has no message for.
+        None for what the format has no message for, nor need of: in classic, that a node is here
+        or goes. Raises TypeError or ValueError, with the path, for values that cannot be sent, and
+        ValueError for a question that this format cannot ask.
         """
 
     def encode_answer(self, answer: Answer, to: str, /) -> Published:

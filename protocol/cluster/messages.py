@@ -34,7 +34,7 @@ class Broadcast:
     """Send this event: `data` is its name and its arguments.
 
     With a `request_id` it asks each who gets it for an ack: nodes answer with one `ClientCount` and
-    then one `ClientAnswered` for each ack.
+    then one `ClientAnswered` for each ack, within `timeout` seconds (None: as long as they like).
     """
 
     to: Recipients
@@ -42,6 +42,7 @@ class Broadcast:
     volatile: bool = False
     compress: bool = True
     request_id: str | None = None
+    timeout: float | None = None
 
 
 @attrs.frozen
@@ -152,18 +153,20 @@ class RoomsListed:
 
 @attrs.frozen
 class ClientCount:
-    """So many clients of mine were asked."""
+    """So many clients of mine were asked; `ids`: theirs, where the format has a place for them."""
 
     request_id: str
     count: int
+    ids: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class ClientAnswered:
-    """One of my clients has answered with these values. The formats carry the first only."""
+    """One of my clients has answered with these values; `id`: its own, where there is a place."""
 
     request_id: str
     values: list[Any]
+    id: str | None = None
 
 
 @attrs.frozen

@@ -13,7 +13,14 @@ import msgspec
 from protocol.errors import ProtocolError
 from protocol.socketio import Packet, PacketType, checked
 
-from .messages import Broadcast, Recipients, ServerEvent, SocketFacts
+from .messages import (
+    Broadcast,
+    ClientAnswered,
+    ClientCount,
+    Recipients,
+    ServerEvent,
+    SocketFacts,
+)
 
 RoomName: TypeAlias = str | int | float | bool | None
 """What Node lets be a room; see `rooms_of`."""
@@ -26,6 +33,7 @@ class Flags(msgspec.Struct):
 
     volatile: Any = None
     compress: Any = None
+    timeout: Any = None
 
 
 class Options(msgspec.Struct):
@@ -97,7 +105,16 @@ def broadcast_of(packet: EventPacket, options: Options, request_id: str | None =
         volatile=bool(flags.volatile),
         compress=flags.compress is not False,
         request_id=request_id,
+        timeout=None if request_id is None else _seconds(flags.timeout),
     )
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    is_time = isinstance(milliseconds, int | float) and milliseconds >= 0
+    return milliseconds / 1000 if is_time and milliseconds < _ENDLESS else None
+
+
+_ENDLESS = 2**53  # nobody lives so long, and what is larger may be no float
 
 
 def server_event_of(data: list[Any], request_id: str | None) -> ServerEvent:
@@ -127,6 +144,8 @@ def write_event_options(event: Broadcast) -> dict[str, Any]:
         flags["volatile"] = True
     if not event.compress:
         flags["compress"] = False
+    if event.timeout is not None and event.request_id is not None:
+        flags["timeout"] = round(event.timeout * 1000)
     return write_options(event.to) | {"flags": flags}
 
 
@@ -143,3 +162,15 @@ def write_socket(facts: SocketFacts) -> dict[str, Any]:
         "rooms": list(facts.rooms),
         "data": facts.data,
     }
+
+
+def write_count(answer: ClientCount) -> dict[str, Any]:
+    """Return how many clients were asked, and in a key of ours which."""
+    ids = {"ids": list(answer.ids)} if answer.ids else {}
+    return {"clientCount": answer.count} | ids
+
+
+def write_client_answer(answer: ClientAnswered) -> dict[str, Any]:
+    """Return the first value that a client answers, and in a key of ours whose it is."""
+    said = {"packet": answer.values[0]} if answer.values else {}
+    return said if answer.id is None else said | {"id": answer.id}

@@ -150,10 +150,10 @@ async def test_node_hears_the_acks_of_our_clients(setting: Setting) -> None:
     async with setting.node() as node:
         event = only(await node.do("ask", **AIM, timeout=5000, args=["q", {"$bytes": "AQ=="}]))
         assert isinstance(event, Broadcast)
-        assert event == Broadcast(ROOM, ["q", b"\1"], request_id=event.request_id)
+        assert event == Broadcast(ROOM, ["q", b"\1"], request_id=event.request_id, timeout=5)
         assert event.request_id is not None
-        await node.hear_answer(ClientCount(event.request_id, 2))
-        await node.hear_answer(ClientAnswered(event.request_id, ["yes", "not carried"]))
+        await node.hear_answer(ClientCount(event.request_id, 2, ("s1", "s2")))
+        await node.hear_answer(ClientAnswered(event.request_id, ["yes", "not carried"], "s1"))
         await node.hear_answer(ClientAnswered(event.request_id, [b"\1"]))
         assert node.word("result") == ["yes", b"\1"]
 
@@ -229,7 +229,7 @@ async def test_node_answers_us(any_setting: Setting) -> None:
 async def test_nodes_clients_answer_us(setting: Setting) -> None:
     async with setting.node() as node:
         await node.socket(ID, rooms=["room1"])
-        heard = await node.hear_request(Broadcast(ROOM, ["q", b"\1"], request_id="q1"))
+        heard = await node.hear_request(Broadcast(ROOM, ["q", b"\1"], request_id="q1", timeout=9))
         assert only(heard) == ClientCount("q1", 1)
         [sent] = node.sent()
         assert sent.packet.data == ["q", b"\1"]

@@ -50,6 +50,7 @@ events: st.SearchStrategy[list[Any]] = st.builds(
 rooms = st.lists(st.text(max_size=6) | st.text(min_size=20, max_size=20), max_size=3).map(tuple)
 who = st.builds(Recipients, rooms, rooms)
 ids = st.text(min_size=1, max_size=6)
+timeouts = st.none() | st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000)
 
 sockets = st.builds(
     SocketFacts, ids, st.dictionaries(st.text(max_size=4), values, max_size=3), rooms, values
@@ -62,14 +63,14 @@ commands = (
     | st.builds(ServerEvent, events)
 )
 questions = (
-    st.builds(Broadcast, who, events, st.booleans(), st.booleans(), ids)
+    st.builds(Broadcast, who, events, st.booleans(), st.booleans(), ids, timeouts)
     | st.builds(FetchThem, who, ids)
     | st.builds(ServerEvent, events, ids)
 )
 answers = (
     st.builds(SocketsFetched, ids, st.lists(sockets, max_size=3).map(tuple))
-    | st.builds(ClientCount, ids, st.integers(0, 10**6))
-    | st.builds(ClientAnswered, ids, st.lists(values, max_size=1))
+    | st.builds(ClientCount, ids, st.integers(0, 10**6), st.lists(ids, max_size=3).map(tuple))
+    | st.builds(ClientAnswered, ids, st.lists(values, max_size=1), st.none() | ids)
     | st.builds(ServerAnswered, ids, values)
 )
 classic_questions = (

@@ -430,9 +430,33 @@ def test_what_a_newer_node_may_ask_is_none() -> None:
 
 
 @pytest.mark.parametrize("request_", [Heartbeat(), Closed()])
-def test_what_classic_has_no_message_for_is_an_error(request_: Request) -> None:
-    with pytest.raises(ValueError, match="classic has no message for"):
-        WIRE.encode(request_)
+def test_that_a_node_is_here_or_goes_is_not_said_in_classic(request_: Request) -> None:
+    assert WIRE.encode(request_) is None
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"),
+    [
+        (1500, 1.5),
+        (0, 0),
+        (None, None),
+        (-1, None),
+        ("1", None),
+        (2**60, None),
+    ],
+)
+def test_how_long_acks_are_waited_for_is_in_milliseconds(
+    timeout: Any, seconds: float | None
+) -> None:
+    packet = {"type": 2, "data": ["ev"], "nsp": "/chat"}
+    opts = {"rooms": [], "flags": {"timeout": timeout}}
+    said = {"uid": "n", "requestId": "q1", "type": 7, "packet": packet, "opts": opts}
+    envelope = WIRE.decode(REQUESTS, pack(said))
+    assert envelope is not None
+    event = Broadcast(EVERYBODY, ["ev"], request_id="q1", timeout=seconds)
+    assert envelope.message == event
+    flags = unpack(WIRE.encode(event).data)["opts"]["flags"]
+    assert flags == ({} if seconds is None else {"timeout": timeout})
 
 
 # Answers, as they were captured.
@@ -467,6 +491,12 @@ ANSWERED: list[tuple[dict[str, Any], Any]] = [
     ({"type": 8, "requestId": "q1", "clientCount": 2}, ClientCount("q1", 2)),
     ({"type": 9, "requestId": "q1", "packet": "yes"}, ClientAnswered("q1", ["yes"])),
     ({"type": 9, "requestId": "q1"}, ClientAnswered("q1", [])),
+    # In keys of ours, which Node's nodes pass over.
+    (
+        {"type": 8, "requestId": "q1", "clientCount": 2, "ids": ["s1", "s2"]},
+        ClientCount("q1", 2, ("s1", "s2")),
+    ),
+    ({"type": 9, "requestId": "q1", "packet": 1, "id": "s1"}, ClientAnswered("q1", [1], "s1")),
     ({"requestId": "q1"}, Done("q1")),
 ]
 

@@ -152,6 +152,9 @@ SAID: list[tuple[int, dict[str, Any] | None, Message]] = [
     (11, {"requestId": "q1", "clientCount": 2}, ClientCount("q1", 2)),
     (12, {"requestId": "q1", "packet": "yes"}, ClientAnswered("q1", ["yes"])),
     (12, {"requestId": "q1"}, ClientAnswered("q1", [])),
+    # In keys of ours, which Node's nodes pass over.
+    (11, {"requestId": "q1", "clientCount": 1, "ids": ["s1"]}, ClientCount("q1", 1, ("s1",))),
+    (12, {"requestId": "q1", "packet": 1, "id": "s1"}, ClientAnswered("q1", [1], "s1")),
     (13, None, Closed()),
 ]
 

@@ -207,7 +207,7 @@ def test_answers_go_to_who_asked_as_msgpack() -> None:
 
 def test_an_undefined_in_msgpack_is_null() -> None:
     """@msgpack/msgpack writes it so: flags that are not set, an answer without a value."""
-    flags = {"volatile": None, "compress": None, "timeout": 100}
+    flags = {"volatile": None, "compress": None, "timeout": None}
     data = {"requestId": "q1", "packet": PACKET, "opts": OPTS | {"flags": flags}}
     envelope = WIRE.decode(CHANNEL, pack({"type": 3, "data": data, "uid": OTHER, "nsp": "/chat"}))
     assert envelope is not None
