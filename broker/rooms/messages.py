@@ -138,6 +138,7 @@ class Publish(Ask[Delivery]):
     sender: Member | None = None
     volatile: bool = False
     asks: Survey | None = None
+    reply: Reply[Delivery] = attrs.field(factory=Reply, kw_only=True, repr=False, eq=False)
 
 
 @attrs.frozen(eq=False)
@@ -237,6 +238,7 @@ class PublishWide(Ask[Delivery]):
     encoded: Encoded
     volatile: bool = False
     asks: Survey | None = None
+    reply: Reply[Delivery] = attrs.field(factory=Reply, kw_only=True, repr=False, eq=False)
 
 
 @attrs.frozen

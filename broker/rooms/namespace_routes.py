@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
 
 import trio
 
-from actors import Actor, ActorGone, AsyncActor
+from actors import Actor, ActorGone, AsyncActor, Reply
 from actors.async_actor import handling_actor
 from broker.values.encoded import Encoded
 from broker.values.errors import BrokerNotRunning
@@ -77,23 +78,33 @@ class NamespaceRoutes(Actor[NamespaceMessage]):
         *,
         volatile: bool = False,
         asks: Survey | None = None,
+        reply: Reply[Delivery] | None = None,
     ) -> Delivery:
         """Put an event into the outboxes of its audience; returns when it is in all of them.
 
-        `asks`: what expects their acks. When the broker has ended, nobody gets it.
+        `asks`: what expects their acks. `reply`: what hears of it in the very step in which it is
+        put there, if it is. When the broker has ended, nobody gets it.
         """
         straight = self._way_to(_one_name(audience))
         try:
             if straight is None:
-                delivery = await self.ask(PublishWide(audience, encoded, volatile, asks))
+                delivery = await self.ask(
+                    PublishWide(audience, encoded, volatile, asks, reply=reply or Reply())
+                )
             elif isinstance(straight, RoomActor):
-                delivery = await straight.ask(Publish(encoded, audience.sender, volatile, asks))
+                delivery = await straight.ask(
+                    Publish(encoded, audience.sender, volatile, asks, reply=reply or Reply())
+                )
             else:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 delivery = _send(encoded, straight, audience.sender, volatile=volatile, asks=asks)
+                if reply is not None:
+                    reply.send(delivery)
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 return delivery
         except ActorGone:
+            if reply is not None:  # the room has ended, as nobody was in it any more
+                reply.send(Delivery(0))
             return Delivery(0)
         host = handling_actor()
         if isinstance(host, RoomHost) and host.joiner is not None:
@@ -101,21 +112,29 @@ class NamespaceRoutes(Actor[NamespaceMessage]):
         return delivery
 
     def publish_nowait(
-        self, audience: Audience, encoded: Encoded, *, volatile: bool = False
+        self,
+        audience: Audience,
+        encoded: Encoded,
+        *,
+        volatile: bool = False,
+        reply: Reply[Delivery] | None = None,
     ) -> None:
-        """Post an event for its audience; raises `MailboxFull`."""
+        """Post an event for its audience; raises `MailboxFull`. `reply`: as in `publish`."""
         name = _one_name(audience)
         straight = self._way_to(name)
+        told = reply or Reply()
         with suppress(ActorGone):
             if isinstance(straight, RoomActor):
-                straight.tell_nowait(Publish(encoded, audience.sender, volatile))
+                straight.tell_nowait(Publish(encoded, audience.sender, volatile, reply=told))
             elif straight is not None:
-                _send(encoded, straight, audience.sender, volatile=volatile)
-            elif name is None:
-                self.tell_nowait(PublishWide(audience, encoded, volatile))
+                told.send(_send(encoded, straight, audience.sender, volatile=volatile))
             else:
-                self.tell_nowait(PublishBehind(name, PublishWide(audience, encoded, volatile)))
-                self._on_way[name] += 1
+                wide = PublishWide(audience, encoded, volatile, reply=told)
+                if name is None:
+                    self.tell_nowait(wide)
+                else:
+                    self.tell_nowait(PublishBehind(name, wide))
+                    self._on_way[name] += 1
 
     def publish_alone(
         self, member: Member, encoded: Encoded, *, volatile: bool, asks: Survey | None = None
@@ -124,6 +143,12 @@ class NamespaceRoutes(Actor[NamespaceMessage]):
         if member.id not in self.sockets:
             return Delivery(0)
         return _send(encoded, member, None, volatile=volatile, asks=asks)
+
+    def has_alone(self, names: Collection[str]) -> bool:
+        """Whether these are ids of sockets here, or away from here: nobody else has such rooms."""
+        return not self._own_rooms_are_rooms and all(
+            name in self.sockets or name in self.away for name in names
+        )
 
     def _way_to(self, name: str | None) -> RoomActor | Member | None:
         """Return the room, or the socket with that id, to which an event for it alone can go.
