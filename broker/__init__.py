@@ -10,6 +10,7 @@
 
 try:
     from .broker import Broker
+    from .cluster.remote_socket import RemoteSocket
     from .handlers.handler import NO_ACK
     from .handlers.namespace_handlers import NamespaceHandlers
     from .rooms.messages import Delivery
@@ -58,6 +59,7 @@ __all__ = [
     "Options",
     "ReceivedEvent",
     "Recovery",
+    "RemoteSocket",
     "Request",
     "ResponseHeaders",
     "Room",

@@ -18,9 +18,11 @@ import trio
 
 from actors import Supervisor
 
+from .cluster.node import Node
 from .handlers.handler import check_listener
 from .rooms.home import Rooms
 from .rooms.room_ref import RoomRef
+from .rooms.survey import Answers
 from .rooms.target import Everybody, Target
 from .serving.life import Life
 from .serving.server import Server
@@ -53,7 +55,9 @@ class Broker(Server, Everybody, NamespaceRegistry):
         if options is not None and changes:
             raise TypeError("expected Options, or options by name, saw both")
         self.options = options or Options(**changes)
-        self._directory = Directory(self.options)
+        adapter = self.options.adapter
+        self._node = None if adapter is None else Node(adapter)
+        self._directory = Directory(self.options, self._node)
         self._supervisor: Supervisor | None = None
         self._company = Company(self, self.options)
         self._main = self.of("/")
@@ -107,6 +111,16 @@ class Broker(Server, Everybody, NamespaceRegistry):
         """The rooms of the namespace `/`; as `Namespace.rooms`."""
         return self._main.rooms
 
+    async def server_side_emit(self, event: str, *args: Any) -> None:
+        """Tell the programs of all other nodes something; as `Namespace.server_side_emit`."""
+        await self._main.server_side_emit(event, *args)
+
+    async def server_side_emit_with_ack(
+        self, event: str, *args: Any, timeout: float | None = None
+    ) -> Answers:
+        """Ask the programs of all other nodes; as `Namespace.server_side_emit_with_ack`."""
+        return await self._main.server_side_emit_with_ack(event, *args, timeout=timeout)
+
     def _target(self) -> Target:
         return self._main._target()
 
@@ -120,15 +134,34 @@ class Broker(Server, Everybody, NamespaceRegistry):
         try:
             async with Supervisor() as supervisor:
                 self._supervisor = supervisor
+                if self._node is not None:
+                    self._node.begin()
+                    life.trouble = self._node.trouble
                 self._directory.begin(supervisor)
+                if self._node is not None:
+                    supervisor.start_soon(self._node.run, name="link to other nodes")
                 supervisor.nursery.start_soon(self._cut_rooms, life, name="cutter")
                 begun.set()
                 await life.deserted.wait()
                 await self._settled(life)
+                await self._say_goodbye(life)
                 supervisor.nursery.cancel_scope.cancel()
         finally:
             self._supervisor = None
+            if self._node is not None:
+                self._node.end()
             self._directory.end()
+
+    async def _ready(self) -> None:
+        if self._node is not None:
+            self._directory.check_per_node()
+            await self._node.begun()
+
+    async def _say_goodbye(self, life: Life) -> None:
+        """Let other nodes hear what the last hooks have said, as long as there is time."""
+        if self._node is not None:
+            with trio.CancelScope(deadline=max(life.deadline, trio.current_time() + 0.1)):
+                await self._node.say_goodbye()
 
     async def _settled(self, life: Life) -> None:
         """Let the hosts of rooms handle what waits, and close, as long as there is time."""
@@ -170,7 +203,7 @@ class Broker(Server, Everybody, NamespaceRegistry):
         """Return what there is now, on this node; zeros when the broker does not run."""
         if self._life is None or self._supervisor is None:
             return Statistics()
-        services = self._life.services
+        services, node = self._life.services, self._node
         actors = [space.actor for space in self._directory if space.actor is not None]
         rooms = [room for actor in actors for room in actor.rooms.values()]
         sockets = [socket for space in self._directory for socket in space.sockets.values()]
@@ -190,4 +223,7 @@ class Broker(Server, Everybody, NamespaceRegistry):
             outbox_packets=sum(session.outbox.packets for session in sessions),
             dropped=services.tally.dropped,
             slow_disconnects=services.tally.slow_disconnects,
+            pending_requests=0 if node is None else len(node.requests),
+            inbound_messages=0 if node is None else node.waiting,
+            dropped_between_nodes=0 if node is None else node.dropped,
         )

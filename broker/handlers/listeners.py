@@ -51,6 +51,7 @@ HOOKS = {
     "disconnect": ("socket", "reason"),
     "error": ("socket", "error", "event"),
 }
+_NODES_OWN = frozenset({"connect", "connection", "new_namespace"})
 _ALIASES = {"connect": "connection"}
 _SOCKET_HOOKS = frozenset({"disconnecting", "disconnect"})
 
@@ -65,6 +66,7 @@ class Handlers:
         self._hooks: dict[str, list[Handler]] = {}
         self._events: dict[str, list[Handler]] = {}
         self._functions: dict[Use, list[Handler]] = {}
+        self._server: dict[str, list[Handler]] = {}
         self._claims: dict[str, int] = {}  # how many loops take an event
         self._screens = False
 
@@ -87,6 +89,11 @@ class Handlers:
         """Return what has this use, in order; a copy."""
         inherited = [] if self._inherited is None else self._inherited.of_use(use)
         return [*inherited, *self._functions.get(use, ())]
+
+    def of_server(self, event: str) -> list[Handler]:
+        """Return the handlers of another node's event, in order; a copy."""
+        inherited = [] if self._inherited is None else self._inherited.of_server(event)
+        return [*inherited, *self._server.get(event, ())]
 
     # Registering.
 
@@ -113,6 +120,11 @@ class Handlers:
                 _warn_of_star(handler.name)
         table = self._table(event)
         table.append(_expiring(handler, table) if once else handler)
+
+    def add_server(self, event: str, function: AsyncFunction) -> None:
+        """Register a handler of other nodes' events; raises TypeError or ValueError."""
+        check_server_event(event)
+        self._server.setdefault(event, []).append(Handler.of(function, lead=0))
 
     def _hook(self, event: str) -> str | None:
         if self._of_socket:
@@ -221,6 +233,13 @@ def check_name(event: str) -> None:
     """Raise TypeError for what is no event's name."""
     if not isinstance(event, str) or not event:
         raise TypeError(f"expected an event's name, saw {event!r}")
+
+
+def check_server_event(event: str) -> None:
+    """Raise TypeError or ValueError for what no server tells another."""
+    check_name(event)
+    if event in _NODES_OWN:
+        raise ValueError(f"{event!r} is reserved: Node's servers take it for an event of their own")
 
 
 def check_receivable(event: str) -> None:

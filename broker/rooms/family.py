@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
 import attrs
 import trio
 
 from actors import MailboxFull
+from protocol.cluster.messages import Recipients, Request
 
 from .messages import Audience, Delivery, Member
 from .namespace_actor import NamespaceActor
 from .survey import Answers
-from .target import Publisher, Target
+from .target import FetchedSocket, Publisher, Target
 
 
 class Family(Publisher, Protocol):
@@ -31,13 +32,19 @@ class FamilyTarget(Target):
     one after the other arrives so. There is none between children.
     """
 
+    _local: bool = False
+
     def _with(self, audience: Audience) -> Target:
         return attrs.evolve(self, audience=audience)
+
+    def on_this_node(self) -> Target:
+        """Return this target, its sockets on this node only."""
+        return attrs.evolve(self, local=True)
 
     def _parts(self, what: str) -> list[Target]:
         family = cast("Family", self._namespace)
         return [
-            Target(
+            (Target if self._local else namespace.target_type)(
                 namespace,
                 self._audience,
                 self._volatile,
@@ -104,6 +111,15 @@ class FamilyTarget(Target):
     def _check(self, event: str, args: tuple[Any, ...]) -> None:
         """Raise for what cannot be sent, though there may be no child yet to send it to."""
         self._namespace.encoding.event(event, args)
+
+    def _relay(self, what: str, request: Callable[[Recipients], Request]) -> None:
+        for part in self._parts(what):
+            part._relay(what, request)
+
+    async def _fetch_elsewhere(self) -> list[FetchedSocket]:
+        return [
+            each for part in self._parts("fetch_sockets") for each in await part._fetch_elsewhere()
+        ]
 
     def _members(self, what: str) -> list[tuple[NamespaceActor, list[Member]]]:
         return [each for part in self._parts(what) for each in part._members(what)]

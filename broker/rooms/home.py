@@ -6,15 +6,17 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import trio
 
 from actors import ActorGone, Supervisor
 from broker.handlers.handler import Handler
-from broker.handlers.listeners import Handlers
+from broker.handlers.listeners import Handlers, check_server_event
 from broker.values.errors import BrokerNotRunning
 from broker.values.options import Options
+from protocol.cluster.messages import Message, ServerEvent
+from protocol.values import plain
 
 from .events import Encoding
 from .messages import Member, Remove
@@ -25,6 +27,7 @@ from .room import Room, RoomTypes
 from .room_events import RoomEvents
 from .room_ref import RoomRef
 from .seat import Seat, Seats
+from .survey import Answers
 from .target import Everybody, Target
 
 logger = logging.getLogger("atrio.socket")
@@ -65,6 +68,30 @@ class Keeper(Protocol):
         """Hear that its actor ends."""
 
 
+class Cluster(Protocol):
+    """What a namespace needs of a broker that is a node of a cluster."""
+
+    target_type: type[Target]
+
+    def enter(self, place: Home, supervisor: Supervisor, /) -> None:
+        """Have a namespace that begins to live."""
+
+    def leave(self, name: str, /) -> None:
+        """Have it no more."""
+
+    def interested(self, namespace: str, room: str, there: bool, /) -> None:
+        """Hear of a room, or the id of a socket, that has come to be here, or has gone."""
+
+    async def hears(self, name: str, /) -> None:
+        """Wait until what others say of a namespace arrives, but not for long."""
+
+    def publish(self, namespace: str, message: Message, /) -> None:
+        """Tell all other nodes, soon."""
+
+    async def ask_servers(self, namespace: str, data: list[Any], limit: float | None, /) -> Answers:
+        """Return what other nodes' handlers answer, by node."""
+
+
 class Home(Everybody):
     """The namespace of a socket: a target that reaches all its sockets.
 
@@ -81,7 +108,9 @@ class Home(Everybody):
         handlers: Handlers,
         room_types: RoomTypes,
         room_events: RoomEvents,
+        node: Cluster | None = None,
     ) -> None:
+        """`node`: the broker as a node of a cluster; None: it is alone."""
         self.name = name
         self.options = options
         self.traps = options.traps
@@ -91,11 +120,21 @@ class Home(Everybody):
         self.room_events = room_events
         self.actor: NamespaceActor | None = None
         self.seats: Seats | None = None
+        self.node = node
+        self.target_type: type[Target] = Target if node is None else node.target_type
         self._visitors = 0
 
     def start(self, supervisor: Supervisor) -> NamespaceActor:
         """Begin a life, whose tasks `supervisor` owns."""
-        parts = (self.name, supervisor, self.options, self._room_maker, self.room_events)
+        interest = None if self.node is None else partial(self.node.interested, self.name)
+        parts = (
+            self.name,
+            supervisor,
+            self.options,
+            self._room_maker,
+            self.room_events,
+            interest,
+        )
         actor: NamespaceActor
         if self.keeper is None:
             actor = NamespaceActor(*parts)
@@ -108,6 +147,8 @@ class Home(Everybody):
             actor.look_again()  # who it begins for may have gone already
         self.actor = actor
         supervisor.start_soon(actor.run, name=f"namespace {self.name}")
+        if self.node is not None:
+            self.node.enter(self, supervisor)
         recovery = self.options.connection_state_recovery
         if recovery is not None:
             self.seats = Seats(self.options, recovery, partial(self._expired, supervisor))
@@ -115,6 +156,8 @@ class Home(Everybody):
 
     def stop(self) -> None:
         """End a life: nobody comes back to it."""
+        if self.node is not None and self.actor is not None:
+            self.node.leave(self.name)
         self.actor = self.seats = None
 
     def _expired(self, supervisor: Supervisor, seat: Seat) -> None:
@@ -160,6 +203,11 @@ class Home(Everybody):
             raise BrokerNotRunning(what)
         return actor
 
+    async def hears_others(self) -> None:
+        """Wait until what other nodes say arrives here; in a cluster, and not for long."""
+        if self.node is not None:
+            await self.node.hears(self.name)
+
     def visit(self) -> None:
         """Count a client that comes: it is here until all its hooks have run."""
         self._visitors += 1
@@ -192,6 +240,39 @@ class Home(Everybody):
         """How many characters the name of a room may have."""
         return self.options.max_name_length
 
+    async def server_side_emit(self, event: str, *args: Any) -> None:
+        """Tell the programs of all other nodes something: their `on_server` handlers get it.
+
+        It may be lost. With one node, nobody is told. Raises TypeError or ValueError for what
+        cannot be sent, and `BrokerNotRunning`.
+        """
+        data = self._server_event("server_side_emit", event, args)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.node is not None:
+            self.node.publish(self.name, ServerEvent(data))
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def server_side_emit_with_ack(
+        self, event: str, *args: Any, timeout: float | None = None
+    ) -> Answers:
+        """Ask the programs of all other nodes, and return what their `on_server` handlers answer.
+
+        `Answers.values` is by node. It waits for all nodes there are, at most `timeout` seconds
+        (None: the adapter's `requests_timeout`). That is no error: `missing_nodes` says how many
+        have not answered, as one whose handler failed, or that has none. Raises as
+        `server_side_emit`.
+        """
+        data = self._server_event("server_side_emit_with_ack", event, args)
+        await trio.lowlevel.checkpoint()
+        if self.node is None:
+            return Answers({})
+        return await self.node.ask_servers(self.name, data, timeout)
+
+    def _server_event(self, what: str, event: str, args: tuple[Any, ...]) -> list[Any]:
+        self.running(what)
+        check_server_event(event)
+        return cast("list[Any]", plain([event, *args], lead=1))
+
     def members_of(self, room: str) -> Iterable[Member]:
         """Return who is in a room now; nobody when the broker does not run."""
         actor = self.present
@@ -209,7 +290,7 @@ class Home(Everybody):
         return self.room_types.maker(name, self)
 
     def _target(self) -> Target:
-        return Target(self)
+        return self.target_type(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

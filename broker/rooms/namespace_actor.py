@@ -49,6 +49,7 @@ from .room_host import Hooks, RoomHost
 logger = logging.getLogger("atrio.room")
 
 RoomMaker = Callable[[str], Callable[[], Hooks] | None]
+Interest = Callable[[str, bool], None]
 
 
 class NamespaceActor(NamespaceCalls):
@@ -61,12 +62,17 @@ class NamespaceActor(NamespaceCalls):
         options: Options,
         room_maker: RoomMaker,
         room_events: RoomEvents,
+        interest: Interest | None = None,
     ) -> None:
-        """`room_maker` returns what makes a room of a user's type; None: its name fits none."""
+        """`room_maker` returns what makes a room of a user's type; None: its name fits none.
+
+        `interest` hears of rooms, and ids of sockets, that come to be and go.
+        """
         super().__init__(name, options)
         self._supervisor = supervisor
         self._room_maker = room_maker
         self._room_events = room_events
+        self._interest = interest
         self._recipients: Callable[[Audience], dict[Any, None]] = (
             self.select if options.connection_state_recovery is None else self._all
         )
@@ -78,7 +84,7 @@ class NamespaceActor(NamespaceCalls):
                 reply.send(self._publish(message))
             case PublishBehind(name=name, publish=publish):
                 self._arrive(name)
-                self._publish(publish)
+                publish.reply.send(self._publish(publish))
             case Admit(member=member, reply=reply):
                 if not member.gone:
                     self._admit(member)
@@ -108,6 +114,8 @@ class NamespaceActor(NamespaceCalls):
 
     def _admit(self, member: Member) -> None:
         self.sockets[member.id] = member
+        if self._interest is not None:
+            self._interest(member.id, True)
         seat = self.away.pop(member.id, None)
         if seat is not None:
             for name in list(seat.room_actors):
@@ -122,6 +130,10 @@ class NamespaceActor(NamespaceCalls):
             for room in listener.room_actors.values():
                 with suppress(ActorGone):
                     room.tell_surely(Leave(listener))
+        else:
+            return
+        if self._interest is not None:
+            self._interest(listener.id, False)
 
     def _depart(self, member: Member) -> None:
         # In one step: whoever emits to several rooms finds the one or the other, never both.
@@ -139,6 +151,8 @@ class NamespaceActor(NamespaceCalls):
         room = self.rooms.get(name)
         if room is None:
             room = self.rooms[name] = RoomActor(name, self._retire, self._room_events)
+            if self._interest is not None:
+                self._interest(name, True)
             make = self._room_maker(name)
             if make is not None:
                 room.host = host = RoomHost(room, make, self._retire, self._options, self.name)
@@ -167,6 +181,8 @@ class NamespaceActor(NamespaceCalls):
     def _forget(self, room: RoomActor) -> None:
         if self.rooms.get(room.name) is room:
             del self.rooms[room.name]
+            if self._interest is not None:
+                self._interest(room.name, False)
         room.disband()
         room.mailbox.close()
         room.entrance.mailbox.close()

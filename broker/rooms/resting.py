@@ -9,7 +9,7 @@ from actors import ActorGone, Supervisor
 from broker.values.options import Options
 
 from .messages import Asked, Join, Told, Unvisited
-from .namespace_actor import NamespaceActor, RoomMaker
+from .namespace_actor import Interest, NamespaceActor, RoomMaker
 from .room_actor import RoomActor
 from .room_events import RoomEvents
 
@@ -28,12 +28,13 @@ class RestingActor(NamespaceActor):
         options: Options,
         room_maker: RoomMaker,
         room_events: RoomEvents,
+        interest: Interest | None,
         *,
         is_visited: Callable[[], bool],
         on_rest: Callable[[], None],
     ) -> None:
         """`is_visited`: whether a client is here, comes, or is still going; `on_rest`: it ends."""
-        super().__init__(name, supervisor, options, room_maker, room_events)
+        super().__init__(name, supervisor, options, room_maker, room_events, interest)
         self._is_visited = is_visited
         self._on_rest = on_rest
         self._posting = 0  # callers who look for a room

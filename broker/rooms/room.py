@@ -98,6 +98,7 @@ _HOOKS = {"on_create": 0, "on_join": 1, "on_leave": 1, "on_close": 0, "receive":
 class _Entry:
     glob: str
     type: type[Room]
+    per_node: bool
 
 
 class RoomTypes:
@@ -108,8 +109,11 @@ class RoomTypes:
         self._inherited = inherited
         self._entries: list[_Entry] = []
 
-    def add(self, glob: str, room: type[Room]) -> None:
-        """Register a type; raises TypeError or ValueError for what can be none."""
+    def add(self, glob: str, room: type[Room], *, per_node: bool = False) -> None:
+        """Register a type; raises TypeError or ValueError for what can be none.
+
+        `per_node`: of each room there may be one on every node.
+        """
         if not glob:
             raise TypeError(f"room_type: expected a glob like 'table:*', saw {glob!r}")
         if not (isinstance(room, type) and issubclass(room, Room)):
@@ -126,7 +130,21 @@ class RoomTypes:
             raise TypeError(f"{name}.linger: expected seconds, saw {room.linger!r}")
         if not room.linger >= 0:
             raise ValueError(f"{name}.linger: expected at least 0 seconds, saw {room.linger!r}")
-        self._entries.append(_Entry(glob, room))
+        self._entries.append(_Entry(glob, room, per_node))
+
+    def check_per_node(self, namespace: str) -> None:
+        """Raise RuntimeError when there is a type of which a cluster could not have one room each.
+
+        With an adapter each node has its own room of a name, with its own state and hooks.
+        """
+        for entry in self._entries:
+            if not entry.per_node:
+                raise RuntimeError(
+                    f"room_type({entry.glob!r}) of {namespace} ({entry.type.__name__}): with an "
+                    "adapter each node has a room of its own for each name, which knows the "
+                    "sockets of that node only; if that is meant, register it with "
+                    f"@room_type({entry.glob!r}, per_node=True)"
+                )
 
     def of(self, name: str) -> type[Room] | None:
         """Return the type of a room; None: it is a plain one."""

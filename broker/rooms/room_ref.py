@@ -33,7 +33,7 @@ class OneRoom(Everybody):
     namespace: RoomHome
 
     def _target(self) -> Target:
-        return Target(self.namespace).also_to((self.name,))
+        return self.namespace.target_type(self.namespace).also_to((self.name,))
 
     @property
     def members(self) -> tuple[FetchedSocket, ...]:

@@ -27,10 +27,17 @@ class Answers:
     means: None for no values, the value, or a tuple of several. `missing`: the ids of the sockets
     that were asked, and have gone or have not answered in time. `for value in answers` goes over
     the values alone.
+
+    With an adapter, clients of other nodes are asked, too. Some nodes, such as Node's own, do not
+    tell whose answer it is: its key is then the node's id and a number. `unnamed`: so many more
+    clients have not answered, whose ids are not known. `missing_nodes`: so many nodes have not told
+    in time what has become of it; when it is not known how many there are, at least one.
     """
 
     values: dict[str, Any]
     missing: frozenset[str] = frozenset()
+    unnamed: int = 0
+    missing_nodes: int = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values.values())
@@ -71,6 +78,11 @@ class Survey:
         self._asked.pop(respondent.id, None)
         self._missing.add(respondent.id)
         self._see_whether_complete()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The ids of those who have been asked, and are not missing."""
+        return (*self._values, *self._asked)
 
     # For who waits for the answers.
 

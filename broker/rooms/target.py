@@ -7,16 +7,19 @@ a target has, they have.
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any, Protocol, cast
 
 import attrs
 import trio
 
+from actors import Reply
 from broker.values.encoded import Encoded
 from broker.values.errors import EventError, SocketDisconnected
 from broker.values.handshake import Handshake
 from broker.values.profile import Traps
+from protocol.cluster.messages import DisconnectThem, LetIn, LetOut, Recipients, Request
 
 from .events import Encoding
 from .messages import Audience, Delivery, Member
@@ -56,6 +59,8 @@ class Publisher(Protocol):
     encoding: Encoding
     traps: Traps
     """Which of Node's traps are there."""
+    target_type: type[Target]
+    """What a choice in it is: of this node's sockets, or of those of all nodes."""
 
     @property
     def max_name_length(self) -> int:
@@ -159,7 +164,13 @@ class Target(Targets):
 
     def on_this_node(self) -> Target:
         """Return this target, its sockets on this node only: with one node, all of them."""
-        return self._with(self._audience)
+        return Target(
+            self._namespace,
+            self._audience,
+            self._volatile,
+            compress=self._compress,
+            timeout=self._timeout,
+        )
 
     def if_writable(self) -> Target:
         """Return this target, volatile."""
@@ -175,7 +186,7 @@ class Target(Targets):
 
     def _with(self, audience: Audience) -> Target:
         # Each broadcast to a room comes here: `attrs.evolve` takes several times as long.
-        return Target(
+        return type(self)(
             self._namespace,
             audience,
             self._volatile,
@@ -196,7 +207,8 @@ class Target(Targets):
         encoded = self._encoded(event, args)
         if self._own is not None:
             return await self._emit_alone(actor, self._own, encoded)
-        return await actor.publish(self._audience, encoded, volatile=self._volatile)
+        reply = self._reply(actor, event, args)
+        return await actor.publish(self._audience, encoded, volatile=self._volatile, reply=reply)
 
     def emit_nowait(self, event: str, *args: Any) -> None:
         """Send an event without waiting until it is in the outboxes.
@@ -208,7 +220,8 @@ class Target(Targets):
         if self._own is not None:
             actor.publish_alone(self._own, encoded, volatile=self._volatile)
         else:
-            actor.publish_nowait(self._audience, encoded, volatile=self._volatile)
+            reply = self._reply(actor, event, args)
+            actor.publish_nowait(self._audience, encoded, volatile=self._volatile, reply=reply)
 
     async def emit_with_ack(self, event: str, *args: Any) -> Answers:
         """Send an event that asks for an ack; returns what everybody who gets it has answered.
@@ -237,6 +250,15 @@ class Target(Targets):
             await survey.answered(deadline)
         return survey.answers
 
+    def _reply(
+        self,
+        actor: NamespaceActor,  # noqa: ARG002 - for who tells other nodes
+        event: str,  # noqa: ARG002
+        args: tuple[Any, ...],  # noqa: ARG002
+    ) -> Reply[Delivery] | None:
+        """Return what is to hear when an event is put into the outboxes; None: nobody is."""
+        return None
+
     def _encoded(self, event: str, args: tuple[Any, ...], id_: int | None = None) -> Encoded:
         return self._namespace.encoding.event(
             event, args, id_, compress=self._compress, volatile=self._volatile
@@ -261,10 +283,20 @@ class Target(Targets):
         return [(actor, members)]
 
     async def fetch_sockets(self) -> list[FetchedSocket]:
-        """Return the connected sockets of the target, as they are now."""
+        """Return the connected sockets of the target, as they are now.
+
+        With an adapter those of other nodes, too, as `RemoteSocket`s. Raises trio.TooSlowError when
+        a node has not told its own within `timeout` (else the adapter's `requests_timeout`).
+        """
         await trio.lowlevel.checkpoint()
+        elsewhere = await self._fetch_elsewhere()
         chosen = self._members("fetch_sockets")
-        return cast("list[FetchedSocket]", [each for _, members in chosen for each in members])
+        here = cast("list[FetchedSocket]", [each for _, members in chosen for each in members])
+        return here + elsewhere
+
+    async def _fetch_elsewhere(self) -> list[FetchedSocket]:
+        """Return those of other nodes: of one node alone, there are none."""
+        return []
 
     async def sockets_join(self, *rooms: str) -> None:
         """Let all sockets that are in the target now into rooms, one after the other.
@@ -286,6 +318,7 @@ class Target(Targets):
         except trio.Cancelled:
             await NamespaceActor.undo(entered)
             raise
+        self._relay("sockets_join", lambda who: LetIn(who, tuple(names)))
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def sockets_leave(self, *rooms: str) -> None:
@@ -294,6 +327,7 @@ class Target(Targets):
         with trio.CancelScope(shield=True):  # rooms answer within a turn
             for actor, members in self._members("sockets_leave"):
                 await actor.leave(members, names)
+        self._relay("sockets_leave", lambda who: LetOut(who, tuple(names)))
         await trio.lowlevel.checkpoint()
 
     async def disconnect_sockets(self, close: bool = False) -> None:
@@ -304,7 +338,11 @@ class Target(Targets):
         for _, members in self._members("disconnect_sockets"):
             for member in members:
                 member.expel(close)
+        self._relay("disconnect_sockets", lambda who: DisconnectThem(who, close))
         await trio.lowlevel.checkpoint()
+
+    def _relay(self, what: str, request: Callable[[Recipients], Request]) -> None:
+        """Have other nodes do the same: of one node alone, there is none."""
 
 
 class Everybody(Targets):

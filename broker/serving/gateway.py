@@ -87,7 +87,8 @@ class Gateway:
     def _elsewhere(self, request: Request) -> Response:
         """Answer what is not for the endpoint."""
         if self._options.healthz is not None and request.path == self._options.healthz:
-            return Response(200, b"ok\n") if self._life.admits else Response(503, b"closing\n")
+            trouble = self._life.trouble() if self._life.admits else "closing"
+            return Response(503 if trouble else 200, f"{trouble or 'ok'}\n".encode())
         for static in self._statics:
             if (response := static.respond(request)) is not None:
                 return response

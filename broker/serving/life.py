@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -40,6 +40,8 @@ class Life:
         """Whether everything has ended by itself."""
         self.deserted = trio.Event()
         """Set when the last session has gone."""
+        self.trouble: Callable[[], str] = str
+        """Says what is not as it must be, for the health check; empty: nothing."""
         self._drains = 0
         self._idle: set[trio.CancelScope] = set()  # connections that wait for a request
         self._held: set[trio.CancelScope] = set()

@@ -63,6 +63,9 @@ class Server:
         begun.set()
         await life.deserted.wait()
 
+    async def _ready(self) -> None:
+        """Wait until that may let clients in; raises what keeps it from that."""
+
     def static(self, url: str, root: str | Path) -> None:
         """Serve a file, or a directory with its `index.html`, at a URL path.
 
@@ -130,6 +133,7 @@ class Server:
                     async with trio.open_nursery() as life.nursery:
                         background.start_soon(life.hear_cancellation, name="cancellation")
                         try:
+                            await self._ready()
                             yield life
                             life.shut()
                         except Exception as error:  # noqa: BLE001 - raised below, in no group
@@ -171,6 +175,7 @@ class Server:
             async with self._open() as life:
                 yield life
         else:
+            await self._ready()  # who opens it may still wait for that
             yield self._life
 
     async def close(self) -> None:

@@ -41,6 +41,7 @@ async def admit(socket: Socket) -> Encoded | None:
         with socket.scope:
             refused = await _pass_middleware(socket)
             if refused is None:
+                await socket.namespace.hears_others()
                 admitted = await _enter(socket)
             if admitted:
                 await _return_to_rooms(socket)

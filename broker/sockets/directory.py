@@ -16,7 +16,7 @@ import trio
 
 from actors import Supervisor
 from broker.handlers.listeners import Handlers
-from broker.rooms.home import Home
+from broker.rooms.home import Cluster, Home
 from broker.rooms.namespace_actor import NamespaceActor
 from broker.rooms.room import RoomTypes
 from broker.rooms.room_events import RoomEvents
@@ -34,8 +34,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 class Directory:
     """The namespaces of one broker, by their names; iterating gives those there are now."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, node: Cluster | None = None) -> None:
+        """`node`: the part of the broker in a cluster; None: it is alone."""
         self._options = options
+        self._node = node
         self._namespaces: dict[str, Namespace] = {}
         self._parents: list[DynamicNamespace] = []
         self._supervisor: Supervisor | None = None
@@ -46,6 +48,13 @@ class Directory:
         return iter(list(self._namespaces.values()))
 
     # Its life.
+
+    def check_per_node(self) -> None:
+        """Raise RuntimeError for a room's type that does not say what it is in a cluster."""
+        for parent in self._parents:
+            parent.room_types.check_per_node(repr(parent))
+        for namespace in self:
+            namespace.room_types.check_per_node(repr(namespace))
 
     def begin(self, supervisor: Supervisor) -> None:
         """Begin a life, whose tasks `supervisor` owns: all namespaces begin."""
@@ -94,14 +103,16 @@ class Directory:
 
     def of_parent(self, fits: re.Pattern[str] | Check) -> DynamicNamespace:
         """Return a new parent; raises TypeError."""
-        parent = DynamicNamespace(fits, self._options)
+        parent = DynamicNamespace(fits, self._options, self._node)
         parent.alive = self._supervisor is not None
         self._parents.append(parent)
         return parent
 
     def _add(self, name: str, parent: DynamicNamespace | None) -> Namespace:
         if parent is None:
-            namespace = Namespace(name, self._options, Handlers(), RoomTypes(), RoomEvents())
+            namespace = Namespace(
+                name, self._options, Handlers(), RoomTypes(), RoomEvents(), self._node
+            )
         else:
             namespace = parent.bear(name)
             if self._options.cleanup_empty_child_namespaces:

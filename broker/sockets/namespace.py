@@ -13,7 +13,7 @@ from broker.handlers.namespace_handlers import NamespaceHandlers
 from broker.handlers.registry import Registry
 from broker.rooms.events import Encoding
 from broker.rooms.family import FamilyTarget
-from broker.rooms.home import Home
+from broker.rooms.home import Cluster, Home
 from broker.rooms.namespace_actor import NamespaceActor
 from broker.rooms.room import R, RoomTypes
 from broker.rooms.room_events import RoomEvent, RoomEvents, RoomListener
@@ -53,13 +53,31 @@ class NamespaceRegistry(Registry):
 
         return register
 
-    def room_type(self, glob: str) -> Callable[[R], R]:
+    def on_server(self, event: str) -> Callable[[F], F]:
+        """Register a handler of what other nodes' programs tell: `@chat.on_server("event")`.
+
+        It is called with the arguments of their `server_side_emit`; what it returns is the answer
+        to a `server_side_emit_with_ack`, as of a client's event. Events of one node are handled
+        one at a time, in order. An exception is logged, and there is no answer then. Raises
+        TypeError or ValueError.
+        """
+
+        def register(function: F) -> F:
+            self.handlers.add_server(event, function)
+            return function
+
+        return register
+
+    def room_type(self, glob: str, *, per_node: bool = False) -> Callable[[R], R]:
         """Register a class derived from `Room` for the rooms whose names match a glob.
 
         `@chat.room_type("table:*")`, matched as by `fnmatch.fnmatchcase`; of several that match,
         the first registered counts. It is for rooms that come to life from now on. Raises
         TypeError or ValueError for a class that cannot be made without arguments, or whose hooks
         cannot be called.
+
+        With an adapter each node has its own room of a name: `per_node` says that this is meant,
+        and without it the broker raises RuntimeError when it starts.
         """
         if not isinstance(glob, str):
             raise TypeError(
@@ -68,7 +86,7 @@ class NamespaceRegistry(Registry):
             )
 
         def register(room: R) -> R:
-            self.room_types.add(glob, room)
+            self.room_types.add(glob, room, per_node=per_node)
             return room
 
         return register
@@ -153,7 +171,10 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
     sockets of all of them.
     """
 
-    def __init__(self, fits: re.Pattern[str] | Check, options: Options) -> None:
+    def __init__(
+        self, fits: re.Pattern[str] | Check, options: Options, node: Cluster | None = None
+    ) -> None:
+        """`node`: the part of the broker in a cluster; None: it is alone."""
         if not isinstance(fits, re.Pattern):
             Handler.of(fits)
         elif not isinstance(fits.pattern, str):
@@ -171,6 +192,7 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         self._children: dict[str, Namespace] = {}
         self.traps = options.traps
         self._options = options
+        self._node = node
 
     @property
     def children(self) -> Mapping[str, Namespace]:
@@ -193,6 +215,7 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
             Handlers(inherited=self.handlers),
             RoomTypes(inherited=self.room_types),
             RoomEvents(inherited=self.room_events),
+            self._node,
         )
         child.parent = self
         self.adopt(child)
@@ -207,6 +230,8 @@ class DynamicNamespace(Everybody, NamespaceRegistry):
         del self._children[child.name]
 
     # As a target: what is chosen, is chosen in each child.
+
+    target_type: type[Target] = FamilyTarget
 
     def _target(self) -> Target:
         return FamilyTarget(self)

@@ -269,7 +269,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
     # As a target.
 
     def _target(self) -> Target:
-        return Target(self.namespace, self._others)
+        return self.namespace.target_type(self.namespace, self._others)
 
     @property
     def _others(self) -> Audience:
@@ -283,7 +283,7 @@ class Socket(Targets, SocketSeat, Membership, Registry, OutgoingRegistry):
         return self._target()
 
     def _flagged(self) -> Target:
-        return Target(self.namespace, self._others, own=self)
+        return self.namespace.target_type(self.namespace, self._others, own=self)
 
     # Its end.
 

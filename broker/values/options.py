@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from broker.adapters.contract import Adapter, checked_adapter
 from protocol.parser import Parser, ParserName
 from protocol.socketio import MAX_ATTACHMENTS
 
@@ -283,6 +284,13 @@ class Options(EngineOptions):
     )
     """Whether a client that has lost its connection comes back to its id, rooms and data, and gets
     what it has missed: `Recovery(max_disconnection=120.0, ...)`."""
+
+    adapter: Adapter | None = attrs.field(
+        default=None,  # one process is enough for most, and needs nothing else that runs
+        validator=checked_adapter,
+    )
+    """How this broker reaches others, so that they are nodes of one cluster; see `broker.adapters`.
+    None: it is alone, and that costs nothing."""
 
 
 PUBLIC: Mapping[str, int] = MappingProxyType(

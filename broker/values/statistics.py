@@ -8,13 +8,17 @@ import trio
 
 @attrs.frozen(kw_only=True)
 class Statistics:
-    """What there is now, on this node; `dropped` and `slow_disconnects` count since the start.
+    """What there is now, on this node; what is dropped or disconnected counts since the start.
 
     `tasks`: trio tasks of the broker. `memberships`: pairs of socket and room. `pending_acks`: acks
     the server waits for. `mailbox_messages`: unread messages of rooms and namespaces.
     `outbox_bytes`, `outbox_packets`: what waits for clients to read. `dropped`: events that the
     option `overflow` dropped, volatile events that were not sent, and events of clients that were
     not handled.
+
+    With an adapter: `pending_requests`: calls that wait for other nodes. `inbound_messages`: what
+    those have said and has not been done. `dropped_between_nodes`: messages to and from them that
+    were too many, or made no sense.
     """
 
     connections: int = 0
@@ -29,6 +33,9 @@ class Statistics:
     outbox_packets: int = 0
     dropped: int = 0
     slow_disconnects: int = 0
+    pending_requests: int = 0
+    inbound_messages: int = 0
+    dropped_between_nodes: int = 0
 
 
 @attrs.frozen(kw_only=True)

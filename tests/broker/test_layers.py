@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 # From the bottom to the top: the packages and their files. A file imports only files before it; a
 # new one is put in its place.
 BROKER: list[tuple[str, list[str]]] = [
+    ("adapters", ["contract", "bus"]),
     (
         "values",
         [
@@ -83,6 +84,17 @@ BROKER: list[tuple[str, list[str]]] = [
             "room_ref",
             "room",
             "home",
+        ],
+    ),
+    (
+        "cluster",
+        [
+            "requests",
+            "remote_socket",
+            "server_events",
+            "inbound",
+            "cluster_target",
+            "node",
         ],
     ),
     (
