@@ -7,8 +7,9 @@ one that was withdrawn is nowhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Protocol, cast
 
 import attrs
@@ -19,6 +20,7 @@ from broker.rooms.messages import Audience, Delivery
 from broker.rooms.namespace_actor import NamespaceActor
 from broker.rooms.survey import Answers, Survey
 from broker.rooms.target import FetchedSocket, Publisher, Target
+from broker.values.errors import BrokerNotRunning
 from protocol.cluster.messages import Broadcast, Message, Recipients, Request, SocketFacts
 from protocol.values import plain
 
@@ -80,7 +82,7 @@ class ClusterTarget(Target):
         audience: Audience = self._audience
         rooms = audience.rooms
         if self._own is not None or (rooms is not None and actor.has_alone(rooms)):
-            return None  # also for no rooms at all
+            return None
         excluded = audience.excluded
         if audience.sender is not None:
             excluded |= {audience.sender.id}
@@ -114,7 +116,9 @@ class ClusterTarget(Target):
         encoded = self._encoded(event, args, survey.id)
         with closing(survey), self._node.requests.asking() as asked:
             message = attrs.evolve(
-                self._broadcast(who, event, args), request_id=asked.id, timeout=limit
+                self._broadcast(who, event, args),
+                request_id=asked.id,
+                timeout=None if math.isinf(limit) else limit,
             )
             await actor.publish(
                 self._audience,
@@ -137,6 +141,7 @@ class ClusterTarget(Target):
         return [remote_socket(facts, self._namespace) for facts in fetched]
 
     def _relay(self, what: str, request: Callable[[Recipients], Request]) -> None:
-        who = self._elsewhere(self._namespace.running(what))
-        if who is not None:
-            self._node.publish(self._namespace.name, request(who))
+        with suppress(BrokerNotRunning):  # what was to be done here has been done
+            who = self._elsewhere(self._namespace.running(what))
+            if who is not None:
+                self._node.publish(self._namespace.name, request(who))

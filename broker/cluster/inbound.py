@@ -107,7 +107,8 @@ class Inbound(AsyncActor[Envelope]):
             case ListRooms(request_id=id_):
                 listed = [name for name, room in actor.rooms.items() if room.members]
                 self._node.answer(request, RoomsListed(id_, (*listed, *actor.sockets)))
-            case ServerEvent():
+            case ServerEvent(data=data):
+                _event(data)
                 self.server_events.take(request)
             case _:
                 raise TypeError(f"{type(request.message).__name__} is no request to a namespace")
@@ -174,13 +175,15 @@ async def _see_through(survey: Survey, deadline: float) -> None:
 
 
 def _event(data: object) -> list[Any]:
-    if not isinstance(data, list) or not data:
+    if not isinstance(data, list) or not data or not isinstance(data[0], str):
         raise TypeError(f"expected an event's name and arguments, saw {data!r}")
     return data
 
 
 def _audience(who: Recipients) -> Audience:
     """Return who is meant; no rooms: everybody."""
+    if not isinstance(who, Recipients):
+        raise TypeError(f"expected who is meant, saw {who!r}")
     return Audience(frozenset(_names(who.rooms)) or None, frozenset(_names(who.excluded)))
 
 

@@ -173,7 +173,10 @@ class Node:
             return
         message = envelope.message
         if isinstance(message, _ANSWERS):
-            self.requests.take(envelope.node, message)
+            try:
+                self.requests.take(envelope.node, message)
+            except TypeError as error:
+                self.refuse(envelope.node, error)
         elif isinstance(message, Closed):
             self.requests.recount()
         elif not isinstance(message, Heartbeat):

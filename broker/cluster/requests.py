@@ -94,7 +94,8 @@ class Requests:
         return len(self._asked)
 
     def take(self, node: str, answer: Answer) -> None:
-        """Take an answer; one that nobody waits for is ignored."""
+        """Take an answer; one that nobody waits for is ignored. Raises TypeError for nonsense."""
+        _check(answer)
         asked = self._asked.get(answer.request_id)
         if asked is not None:
             asked.take(node, answer)
@@ -158,6 +159,28 @@ class Requests:
         with trio.move_on_after(RECOUNT):
             while not (is_done() or self.ended or turns != self._turns):
                 await self._lot.park()
+
+
+def _check(answer: Answer) -> None:
+    """Raise TypeError for an answer whose parts are not of their kinds."""
+    makes_sense = isinstance(answer.request_id, str)
+    match answer:
+        case SocketsFetched(sockets=sockets):
+            makes_sense &= isinstance(sockets, tuple) and all(map(_is_socket, sockets))
+        case ClientCount(count=number, ids=ids):
+            makes_sense &= isinstance(number, int) and number >= 0 and _are_texts(ids)
+        case ClientAnswered(values=values, id=id_):
+            makes_sense &= isinstance(values, list) and isinstance(id_, str | None)
+    if not makes_sense:
+        raise TypeError(f"{answer!r} makes no sense")
+
+
+def _is_socket(facts: object) -> bool:
+    return isinstance(facts, SocketFacts) and isinstance(facts.id, str) and _are_texts(facts.rooms)
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(each, str) for each in values)
 
 
 def _fetched(asked: Asked) -> list[tuple[str, SocketFacts]]:

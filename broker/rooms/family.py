@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import attrs
 import trio
 
 from actors import MailboxFull
+from broker.values.errors import BrokerNotRunning
 from protocol.cluster.messages import Recipients, Request
 
 from .messages import Audience, Delivery, Member
@@ -90,6 +92,8 @@ class FamilyTarget(Target):
         return Answers(
             {sid: value for each in answers for sid, value in each.values.items()},
             frozenset().union(*(each.missing for each in answers)),
+            unnamed=sum(each.unnamed for each in answers),
+            missing_nodes=max((each.missing_nodes for each in answers), default=0),
         )
 
     def emit_nowait(self, event: str, *args: Any) -> None:
@@ -113,8 +117,9 @@ class FamilyTarget(Target):
         self._namespace.encoding.event(event, args)
 
     def _relay(self, what: str, request: Callable[[Recipients], Request]) -> None:
-        for part in self._parts(what):
-            part._relay(what, request)
+        with suppress(BrokerNotRunning):  # what was to be done here has been done
+            for part in self._parts(what):
+                part._relay(what, request)
 
     async def _fetch_elsewhere(self) -> list[FetchedSocket]:
         return [

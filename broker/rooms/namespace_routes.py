@@ -145,10 +145,13 @@ class NamespaceRoutes(Actor[NamespaceMessage]):
         return _send(encoded, member, None, volatile=volatile, asks=asks)
 
     def has_alone(self, names: Collection[str]) -> bool:
-        """Whether these are ids of sockets here, or away from here: nobody else has such rooms."""
-        return not self._own_rooms_are_rooms and all(
-            name in self.sockets or name in self.away for name in names
-        )
+        """Whether no other node has anybody in these rooms: they are ids of sockets of this one.
+
+        Also of those that are away from here. No rooms at all have nobody anywhere.
+        """
+        if self._own_rooms_are_rooms:
+            return not names
+        return all(name in self.sockets or name in self.away for name in names)
 
     def _way_to(self, name: str | None) -> RoomActor | Member | None:
         """Return the room, or the socket with that id, to which an event for it alone can go.
