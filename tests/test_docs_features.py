@@ -24,6 +24,7 @@ _NUMBERED = {
     "Acks": ("H", 6),
     "Middleware": ("I", 6),
     "Connection state recovery": ("J", 5),
+    "Adapters": ("K", 12),
     "Parsers": ("L", 3),
     "Limits": ("O", 10),
     "Types": ("P", 2),

@@ -115,6 +115,7 @@ async def test_a_package_with_the_name_of_ours_is_explained(tmp_path: Path) -> N
             "[options]\nconnection_state_recovery = {max_bytes = 1.5}\n",
             "[options.connection_state_recovery]: max_bytes: expected a whole number",
         ),
+        ("[options]\nadapter = 'redis://x'\n", "adapter: expected None or an Adapter"),
         ("prot = 3000\n", "unknown field `prot`"),
         ("port = '3000'\n", "Expected `int`, got `str`"),
         ("port = 70000\n", "port"),
