@@ -178,7 +178,7 @@ class Node:
             except TypeError as error:
                 self.refuse(envelope.node, error)
         elif isinstance(message, Closed):
-            self.requests.recount()
+            self.requests.depart(envelope.node)
         elif not isinstance(message, Heartbeat):
             inbound = self._places.get(envelope.namespace)
             if inbound is not None:
@@ -247,11 +247,11 @@ class Node:
         """Return what other nodes' handlers answer, by node."""
         limit = self._adapter.requests_timeout if limit is None else limit
         deadline = trio.current_time() + limit
-        with self.requests.asking() as asked:
-            self.publish(namespace, ServerEvent(data, asked.id))
-            await self.requests.complete(
-                asked, partial(self._others, namespace), lambda: asked.whole, deadline
-            )
+        asked = await self.requests.ask(
+            lambda id_: self.publish(namespace, ServerEvent(data, id_)),
+            partial(self._others, namespace),
+            deadline,
+        )
         return of_servers(asked)
 
 

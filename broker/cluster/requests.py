@@ -36,16 +36,26 @@ Count: TypeAlias = Callable[[], Awaitable[int | None]]
 class Asked:
     """One question: its `id`, and the answers by node.
 
-    `first`: how many other nodes there were when it was asked (None: that is not known yet).
-    `need`: how many of them are left.
+    `first`: how many other nodes there were when it was asked; None: that is not known yet.
     """
 
-    __slots__ = ("_seen", "_stir", "answers", "clients", "first", "id", "need")
+    __slots__ = (
+        "_departed",
+        "_fewest",
+        "_latest",
+        "_seen",
+        "_stir",
+        "answers",
+        "clients",
+        "first",
+        "id",
+    )
 
     def __init__(self, stir: Callable[[], object]) -> None:
         self.id = secrets.token_hex(8)  # as long as Node's
         self.first: int | None = None
-        self.need: int | None = None
+        self._latest = self._fewest = 0
+        self._departed = 0  # of those that have answered
         self.answers: list[tuple[str, Answer]] = []
         """One of each node."""
         self.clients: list[tuple[str, ClientAnswered]] = []
@@ -64,16 +74,33 @@ class Asked:
             self.answers.append((node, answer))
         self._stir()
 
+    def depart(self, node: str) -> None:
+        """Hear that a node has gone: its answer counts, though it is counted no more."""
+        self._departed += node in self._seen
+
     @property
     def whole(self) -> bool:
-        """Whether all have answered whom it was put to."""
-        return self.need is not None and len(self.answers) >= self.need
+        """Whether all have answered whom it was put to, but those that have gone."""
+        if self.first is None:
+            return False
+        return len(self.answers) >= min(self.first, self._fewest + self._departed)
+
+    def note_first(self, *others: int | None) -> None:
+        """Note how many other nodes there were just before it was asked, and just behind."""
+        known = [each for each in others if each is not None]
+        if known:
+            self.first = self._latest = self._fewest = max(known)
 
     def note_count(self, others: int | None) -> None:
-        """Note how many other nodes there are now: who has come since was not asked."""
-        if others is not None:
-            self.first = others if self.first is None else self.first
-            self.need = others if self.need is None else min(self.need, others)
+        """Note how many there are now. Who has come since it was asked, was not asked.
+
+        That there are fewer counts when it is seen twice: the word of one that goes may be late.
+        """
+        if self.first is None:
+            self.note_first(others)
+        elif others is not None:
+            self._fewest = min(self._fewest, max(others, self._latest))
+            self._latest = others
 
     @property
     def missing_nodes(self) -> int:
@@ -100,8 +127,10 @@ class Requests:
         if asked is not None:
             asked.take(node, answer)
 
-    def recount(self) -> None:
+    def depart(self, node: str) -> None:
         """Hear that a node has gone."""
+        for asked in self._asked.values():
+            asked.depart(node)
         self._turns += 1
         self._lot.unpark_all()
 
@@ -130,11 +159,13 @@ class Requests:
         """
         rounds: list[Asked] = []
         with ExitStack() as stack, trio.move_on_at(deadline):
+            others = await count()
             while not self.ended:
                 asked = stack.enter_context(self.asking())
                 rounds.append(asked)
                 ask(asked.id)
-                asked.note_count(await count())
+                before, others = others, await count()
+                asked.note_first(before, others)
                 await self._wait(lambda: any(each.whole for each in rounds))
                 whole = next((each for each in rounds if each.whole), None)
                 if whole is not None:
@@ -142,16 +173,27 @@ class Requests:
         best = max(rounds, key=lambda each: len(each.answers), default=None)
         return ([], 1) if best is None else (_fetched(best), best.missing_nodes)
 
+    async def ask(self, ask: Callable[[str], None], count: Count, deadline: float) -> Asked:
+        """Ask once, and return what has come of it when it is whole, or at the deadline."""
+        with self.asking() as asked, trio.move_on_at(deadline):
+            before = await count()
+            ask(asked.id)
+            asked.note_first(before, await count())
+            await self.complete(asked, count, lambda: asked.whole, deadline)
+        return asked
+
     async def complete(
         self, asked: Asked, count: Count, is_complete: Callable[[], bool], deadline: float
     ) -> None:
-        """Wait until it is complete, with the nodes there are then, or the deadline."""
+        """Wait until what was asked is complete, with the nodes there are, or for the deadline."""
         with trio.move_on_at(deadline):
             while not self.ended:
-                asked.note_count(await count())
+                if asked.first is None:
+                    asked.note_first(await count())
                 await self._wait(is_complete)
                 if is_complete():
                     return
+                asked.note_count(await count())
 
     async def _wait(self, is_done: Callable[[], bool]) -> None:
         """Wait until it is done, or time to count again."""
