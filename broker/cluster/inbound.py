@@ -14,13 +14,14 @@ from typing import Any, Protocol, cast
 
 import trio
 
-from actors import AsyncActor, Restart, Supervisor
+from actors import ActorGone, AsyncActor, Restart, Supervisor
 from broker.handlers.listeners import Handlers
 from broker.rooms.messages import Audience
 from broker.rooms.namespace_actor import NamespaceActor
 from broker.rooms.room import RoomTypes
 from broker.rooms.survey import Respondent, Survey
 from broker.rooms.target import Publisher, Target
+from broker.values.errors import BrokerNotRunning
 from broker.values.options import Options
 from protocol.cluster.messages import (
     Answer,
@@ -83,6 +84,8 @@ class Inbound(AsyncActor[Envelope]):
             return
         try:
             await self._do(message, self._place.actor)
+        except (ActorGone, BrokerNotRunning):
+            pass  # it has ended meanwhile
         except (TypeError, ValueError) as error:
             self._node.refuse(message.node, error)
         except Exception:

@@ -133,7 +133,8 @@ class Server:
                     async with trio.open_nursery() as life.nursery:
                         background.start_soon(life.hear_cancellation, name="cancellation")
                         try:
-                            await self._ready()
+                            with life.idle():
+                                await self._ready()
                             yield life
                             life.shut()
                         except Exception as error:  # noqa: BLE001 - raised below, in no group
@@ -175,7 +176,8 @@ class Server:
             async with self._open() as life:
                 yield life
         else:
-            await self._ready()  # who opens it may still wait for that
+            with self._life.idle():
+                await self._ready()  # who opens it may still wait for that
             yield self._life
 
     async def close(self) -> None:

@@ -460,6 +460,23 @@ async def test_a_start_that_is_cancelled_while_the_link_begins_ends(
     assert trio.current_time() < 2
 
 
+async def test_a_broker_that_is_closed_while_the_link_begins_ends(
+    autojump_clock: MockClock,
+) -> None:
+    async def run(**_: Any) -> None:
+        await trio.sleep_forever()
+
+    broker = Broker(adapter=Sick(run))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(broker.serve, "127.0.0.1", 0)
+        nursery.start_soon(broker.serve, "127.0.0.1", 0)
+        await trio.sleep(1)
+        with trio.fail_after(10):
+            await broker.close()
+    assert trio.current_time() < 10
+    assert broker.addresses == []
+
+
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
 async def test_a_link_that_ends_later_ends_the_broker_for_all_to_see(fails: bool) -> None:
     go = trio.Event()

@@ -175,7 +175,11 @@ class Nodes:
         return inward
 
     def own_room(self, home: str, task: int, *, inside: bool) -> tuple[Target, set[str]]:
-        return self.brokers[home].to(f"{home}-{task}"), self.rooms["r"] if inside else set()
+        here = {who for who in self.rooms["r"] if self.homes[who] == home}
+        inmates = self.rooms["r"] if inside else set()
+        target = self.brokers[home].to(f"{home}-{task}")
+        # Where words are lost, it is not known who is in on other nodes.
+        return (target.local, inmates & here) if self.loses else (target, inmates)
 
     def choose(self, kind: str, home: str) -> tuple[Target, set[str]]:
         broker, everybody = self.brokers[home], set(self.clients)
