@@ -154,7 +154,7 @@ class Broker(Server, Everybody, NamespaceRegistry):
 
     async def _ready(self) -> None:
         if self._node is not None:
-            self._directory.check_per_node()
+            self._directory.enter_cluster()
             await self._node.begun()
 
     async def _say_goodbye(self, life: Life) -> None:

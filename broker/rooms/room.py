@@ -100,6 +100,15 @@ class _Entry:
     type: type[Room]
     per_node: bool
 
+    def check_per_node(self) -> None:
+        """Raise RuntimeError unless it is said that each node of a cluster has rooms of its own."""
+        if not self.per_node:
+            raise RuntimeError(
+                f"room_type({self.glob!r}) for {self.type.__name__}: with an adapter each node has "
+                "a room of its own for each name, which knows the sockets of that node only; if "
+                f"that is meant, register it with @room_type({self.glob!r}, per_node=True)"
+            )
+
 
 class RoomTypes:
     """The types of a namespace's rooms: the first glob that a name matches counts."""
@@ -108,6 +117,7 @@ class RoomTypes:
         """`inherited`: another's, which come first."""
         self._inherited = inherited
         self._entries: list[_Entry] = []
+        self._in_cluster: bool = inherited is not None and inherited._in_cluster
 
     def add(self, glob: str, room: type[Room], *, per_node: bool = False) -> None:
         """Register a type; raises TypeError or ValueError for what can be none.
@@ -130,21 +140,16 @@ class RoomTypes:
             raise TypeError(f"{name}.linger: expected seconds, saw {room.linger!r}")
         if not room.linger >= 0:
             raise ValueError(f"{name}.linger: expected at least 0 seconds, saw {room.linger!r}")
-        self._entries.append(_Entry(glob, room, per_node))
+        entry = _Entry(glob, room, per_node)
+        if self._in_cluster:
+            entry.check_per_node()
+        self._entries.append(entry)
 
-    def check_per_node(self, namespace: str) -> None:
-        """Raise RuntimeError when there is a type of which a cluster could not have one room each.
-
-        With an adapter each node has its own room of a name, with its own state and hooks.
-        """
+    def enter_cluster(self) -> None:
+        """Take no type from now on that is not `per_node`; raises RuntimeError if there is one."""
+        self._in_cluster = True
         for entry in self._entries:
-            if not entry.per_node:
-                raise RuntimeError(
-                    f"room_type({entry.glob!r}) of {namespace} ({entry.type.__name__}): with an "
-                    "adapter each node has a room of its own for each name, which knows the "
-                    "sockets of that node only; if that is meant, register it with "
-                    f"@room_type({entry.glob!r}, per_node=True)"
-                )
+            entry.check_per_node()
 
     def of(self, name: str) -> type[Room] | None:
         """Return the type of a room; None: it is a plain one."""

@@ -49,12 +49,10 @@ class Directory:
 
     # Its life.
 
-    def check_per_node(self) -> None:
+    def enter_cluster(self) -> None:
         """Raise RuntimeError for a room's type that does not say what it is in a cluster."""
-        for parent in self._parents:
-            parent.room_types.check_per_node(repr(parent))
-        for namespace in self:
-            namespace.room_types.check_per_node(repr(namespace))
+        for each in (*self._parents, *self):
+            each.room_types.enter_cluster()
 
     def begin(self, supervisor: Supervisor) -> None:
         """Begin a life, whose tasks `supervisor` owns: all namespaces begin."""
@@ -105,6 +103,8 @@ class Directory:
         """Return a new parent; raises TypeError."""
         parent = DynamicNamespace(fits, self._options, self._node)
         parent.alive = self._supervisor is not None
+        if parent.alive and self._node is not None:
+            parent.room_types.enter_cluster()
         self._parents.append(parent)
         return parent
 
@@ -120,6 +120,8 @@ class Directory:
         self._namespaces[name] = namespace
         if self._supervisor is not None:
             namespace.start(self._supervisor)
+            if self._node is not None:
+                namespace.room_types.enter_cluster()
         for listener in self.listeners:
             try:
                 listener(namespace)

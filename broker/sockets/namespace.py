@@ -77,7 +77,7 @@ class NamespaceRegistry(Registry):
         cannot be called.
 
         With an adapter each node has its own room of a name: `per_node` says that this is meant,
-        and without it the broker raises RuntimeError when it starts.
+        and without it the broker raises RuntimeError when it starts, or this does later.
         """
         if not isinstance(glob, str):
             raise TypeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from broker import NO_ACK, Answers, Broker, Options, Room
 from broker.adapters import Adapter, Bus, Link, ThisNode
+from broker.cluster.cluster_target import ClusterTarget
 from broker.cluster.inbound import MOST
+from broker.rooms.target import Target
 from broker.testing.client import TestClient
 from protocol.cluster.messages import (
     Broadcast,
@@ -517,6 +520,11 @@ async def test_the_health_check_is_red_while_the_link_is_away(http: Callable[...
 # Options, and rooms of users' types.
 
 
+def test_alone_a_target_is_what_it_was() -> None:
+    assert type(Broker().to("r")) is type(Broker(adapter=Bus()).to("r").local) is Target
+    assert type(Broker(adapter=Bus()).to("r")) is ClusterTarget
+
+
 def test_the_option_takes_an_adapter() -> None:
     assert Options().adapter is None
     with pytest.raises(TypeError, match=r"not its class: write it with \(\.\.\.\)"):
@@ -535,11 +543,16 @@ async def test_a_rooms_type_must_say_that_each_node_has_its_own() -> None:
 
         return broker
 
-    with pytest.raises(RuntimeError, match=r"room_type\('table:\*'\) .*'/chat'.*Table.*per_node"):
+    with pytest.raises(RuntimeError, match=r"room_type\('table:\*'\) for Table.*per_node"):
         async with broker():
             raise AssertionError("it has begun")
-    async with broker(per_node=True):
-        pass
+    async with broker(per_node=True) as running:
+        with pytest.raises(RuntimeError, match="per_node=True"):
+            running.of("/chat").room_type("late:*")(Room)
+        with pytest.raises(RuntimeError, match="per_node=True"):
+            running.of("/new").room_type("late:*")(Room)
+        with pytest.raises(RuntimeError, match="per_node=True"):
+            running.of(re.compile("^/org-")).room_type("late:*")(Room)
     alone = Broker()
     alone.room_type("table:*")(Room)
     async with alone:

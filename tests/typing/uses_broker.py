@@ -17,6 +17,7 @@ from actors import Ask
 from broker import (
     NO_ACK,
     Address,
+    Answers,
     Broker,
     ConnectError,
     Delivery,
@@ -32,6 +33,7 @@ from broker import (
     Socket,
     SocketStatistics,
 )
+from broker.adapters import Bus
 from broker.engine import Engine, Session
 
 broker = Broker(ping_interval=10)
@@ -161,6 +163,21 @@ assert_type(chat.register(Counter()), Counter)
 
 @chat.on_room("join")
 def joined(room: str, sid: str) -> None: ...
+
+
+@chat.on_server("load")
+async def load() -> int:
+    return len(chat.sockets)
+
+
+async def ask_others() -> None:
+    assert_type(await chat.server_side_emit_with_ack("load", timeout=1), Answers)
+    for socket in await chat.to("general").fetch_sockets():
+        assert_type(socket.id, str)
+        await socket.join("vip")
+
+
+Broker(adapter=Bus())
 
 
 async def main() -> None:
