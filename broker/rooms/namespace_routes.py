@@ -136,6 +136,18 @@ class NamespaceRoutes(Actor[NamespaceMessage]):
                     self.tell_nowait(PublishBehind(name, wide))
                     self._on_way[name] += 1
 
+    def publish_surely(
+        self, audience: Audience, encoded: Encoded, *, volatile: bool = False
+    ) -> Reply[Delivery]:
+        """Post an event, for who bounds himself how many; raises `ActorGone`.
+
+        Those that are posted so go into the outboxes in this order, whatever their audiences.
+        Returns the reply that tells when.
+        """
+        publish = PublishWide(audience, encoded, volatile)
+        self.tell_surely(publish)
+        return publish.reply
+
     def publish_alone(
         self, member: Member, encoded: Encoded, *, volatile: bool, asks: Survey | None = None
     ) -> Delivery:
