@@ -7,14 +7,14 @@ from typing import Any
 from unittest import mock
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from protocol import ProtocolError
 from protocol.msgpack import MSGPACK
 from protocol.msgpack_values import _Reader, loads
 from protocol.socketio import JSON, MAX_ATTACHMENTS, RESERVED_EVENTS, Packet, PacketType
-from protocol.values import MAX_INT
+from protocol.values import MAX_DEPTH, MAX_INT
 
 moderate = settings(deadline=None, max_examples=100)
 
@@ -142,9 +142,11 @@ def test_a_damaged_packet_is_a_packet_or_the_one_error(
 
 @settings(deadline=None, max_examples=150)
 @given(data=st.lists(pieces, max_size=10).map(b"".join))
+@example(data=b"\x91" * 99 + b"\x00")
+@example(data=b"\x91" * 101 + b"\x00")
 def test_values_that_are_read_are_what_may_be_sent(data: bytes) -> None:
     try:
-        value = loads(data)
+        value = loads(data, MAX_DEPTH - 2)  # it is to stand in a packet, and in its list
     except ProtocolError:
         return
     try:
