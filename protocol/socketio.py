@@ -73,6 +73,7 @@ class Encoded(NamedTuple):
 _BINARY = {PacketType.EVENT: PacketType.BINARY_EVENT, PacketType.ACK: PacketType.BINARY_ACK}
 _PLAIN = {binary: plain for plain, binary in _BINARY.items()}
 _DIGITS = {str(int(type_)): type_ for type_ in PacketType}
+_DIGIT_OF = {type_: digit for digit, type_ in _DIGITS.items()}
 
 
 def plain_type(type_: PacketType) -> PacketType:
@@ -91,7 +92,7 @@ def encode(packet: Packet) -> Encoded:
     if packet.data is not None:
         lead = 1 if type_ is PacketType.EVENT else 0
         body, attachments = values.dumps(packet.data, lead=lead)
-    head = f"{type_:d}"
+    head = _DIGIT_OF[type_]
     if attachments:
         if type_ not in _BINARY:
             raise TypeError(f"a {type_.name} packet cannot hold bytes")
@@ -100,7 +101,7 @@ def encode(packet: Packet) -> Encoded:
                 f"{len(attachments)} binary values in one event; clients refuse more than "
                 f"{MAX_ATTACHMENTS}"
             )
-        head = f"{_BINARY[type_]:d}{len(attachments)}-"
+        head = f"{_DIGIT_OF[_BINARY[type_]]}{len(attachments)}-"
     if packet.namespace != "/":
         head += packet.namespace + ","
     if packet.id is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -75,9 +75,9 @@ class Handlers:
         """Whether anybody sees events before their handlers do, or ever did."""
         return self._screens or (self._inherited is not None and self._inherited.screens)
 
-    def of_event(self, event: str) -> list[Handler]:
+    def of_event(self, event: str) -> Sequence[Handler]:
         """Return the handlers of a client's event, in order."""
-        own = self._events.get(event, [])
+        own = self._events.get(event, ())
         return own if self._inherited is None else [*self._inherited.of_event(event), *own]
 
     def of_hook(self, name: str) -> list[Handler]:

@@ -229,7 +229,6 @@ class WebSocketTransport(trio.abc.Stream):
                 wait = self._receive(piece)
                 if wait is not None:
                     await self._wait_for_handlers(wait)
-            self.flush()
             data = await self._read()
             if not data:
                 return b""

@@ -118,14 +118,13 @@ class EventHandling:
 
     def calls(self, event: str) -> list[Call]:
         """Return the handlers of an event, in order."""
-        own = self._socket.handlers.of_event(event)
-        if event in ("connect", "connection", "error"):  # the namespace's are hooks
-            return [Call(handler) for handler in own]
-        of_all = self._home.handlers.of_event(event)
-        return [
-            *(Call(handler, (self._socket,)) for handler in of_all),
-            *(Call(handler) for handler in own),
-        ]
+        calls = []
+        if event not in ("connect", "connection", "error"):  # the namespace's are hooks
+            lead = (self._socket,)
+            calls = [Call(handler, lead) for handler in self._home.handlers.of_event(event)]
+        if own := self._socket.handlers.of_event(event):
+            calls += [Call(handler) for handler in own]
+        return calls
 
     def _of_use(self, use: Use) -> list[Call]:
         return [

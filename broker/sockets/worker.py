@@ -81,18 +81,17 @@ class Worker:
 
     async def _more(self) -> bool:
         """Wait until there is work again; False: there was none for long enough."""
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._waiting = None
-            self._idlers.discard(self)
-            return trio.lowlevel.Abort.SUCCEEDED
-
         if self.busy:  # `done` has told of more
             return True
         self._waiting = trio.lowlevel.current_task()
         self._idlers.add(self)
-        more: bool = await trio.lowlevel.wait_task_rescheduled(abort)
+        more: bool = await trio.lowlevel.wait_task_rescheduled(self._cancelled)
         return more
+
+    def _cancelled(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._waiting = None
+        self._idlers.discard(self)
+        return trio.lowlevel.Abort.SUCCEEDED
 
     @property
     def _idlers(self) -> Idlers:
