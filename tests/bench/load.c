@@ -115,10 +115,20 @@ static void send_all(Client *client, const char *bytes, size_t size) {
     }
 }
 
+/* Frames for one client, which go out together: what a client says within one turn is one write. */
+static char waiting[CHUNK];
+static size_t waiting_size;
+
+static void flush(Client *client) {
+    send_all(client, waiting, waiting_size);
+    waiting_size = 0;
+}
+
 static void send_text(Client *client, const char *text, size_t size) {
-    static char frame[MOST_PAYLOAD + 128];
     static uint32_t mask = 0x9e3779b9;
+    if (waiting_size + size + 8 > sizeof waiting) flush(client);
     mask = mask * 1664525u + 1013904223u;
+    char *frame = waiting + waiting_size;
     size_t head = 2;
     frame[0] = (char)0x81; /* a whole text message */
     if (size < 126) {
@@ -132,7 +142,7 @@ static void send_text(Client *client, const char *text, size_t size) {
     const char *key = memcpy(frame + head, &mask, 4);
     head += 4;
     for (size_t i = 0; i < size; i++) frame[head + i] = text[i] ^ key[i & 3];
-    send_all(client, frame, head + size);
+    waiting_size += head + size;
 }
 
 static void ask(Client *client) {
@@ -232,6 +242,7 @@ static void on_readable(Client *client) {
     if (client->stage != HTTP)
         while ((taken = take_frame(client, (unsigned char *)chunk + done, size - done)))
             done += taken;
+    flush(client);
     if ((client->rest_size = size - done)) {
         client->rest = realloc(client->rest, client->rest_size);
         memcpy(client->rest, chunk + done, client->rest_size);
@@ -279,7 +290,10 @@ static void connect_all(void) {
         if (!turn(PATIENCE_MS)) die("only %d of %d clients got in", connected, clients);
     }
     double took = (now() - begin) / 1e9;
-    for (int i = 0; i < clients; i++) ask(&all[i]);
+    for (int i = 0; i < clients; i++) {
+        ask(&all[i]);
+        flush(&all[i]);
+    }
     while (ready < clients)
         if (!turn(PATIENCE_MS)) die("only %d of %d clients got an ack", ready, clients);
     printf("{\"clients\": %d, \"per_second\": %.1f, \"load\": %.3f}\n", clients, clients / took,
@@ -299,8 +313,10 @@ static void measure(void) {
     int asking = mode == FANOUT ? publishers : clients;
     for (int i = 0; mode == FANOUT && i < publishers; i++) become_publisher(&all[i], i);
     firing = 1;
-    for (int i = 0; i < asking; i++)
+    for (int i = 0; i < asking; i++) {
         for (int k = 0; k < outstanding; k++) ask(&all[i]);
+        flush(&all[i]);
+    }
     turns_until(now() + (uint64_t)(warm_up * 1e9));
 
     memset(latencies, 0, sizeof latencies);

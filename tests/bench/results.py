@@ -12,6 +12,9 @@ import attrs
 
 from .scenarios import FIGURES
 
+# Above this share of its core the generator itself may be what is measured.
+BUSY_GENERATOR = 0.8
+
 
 @attrs.frozen
 class Sample:
@@ -51,10 +54,12 @@ class Results:
             return None
         return theirs / ours if FIGURES[figure].less else ours / theirs
 
-    def load(self, figure: str) -> float | None:
-        """Return the highest share of its core that the generator needed, with any server."""
+    def load(self, figure: str, server: str | None = None) -> float | None:
+        """Return the highest share of its core the generator needed, with one server or any."""
         loads = [
-            each.load for each in self.samples if each.figure == figure and each.load is not None
+            each.load
+            for each in self.samples
+            if each.figure == figure and server in (None, each.server) and each.load is not None
         ]
         return max(loads, default=None)
 

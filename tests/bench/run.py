@@ -10,13 +10,11 @@ from pathlib import Path
 
 from .generator import Generator, LoadError, MissingError, compiled
 from .peers import PEERS, ROOT, Server, running
-from .results import Results, Sample
+from .results import BUSY_GENERATOR, Results, Sample
 from .scenarios import INSIDE, SCENARIOS, Scenario
 from .startup import start_times
 from .table import number
 
-# Above this share of its core the generator itself may be what is measured.
-_BUSY_GENERATOR = 0.8
 _WARM_UP = 1.0
 # The longest measurement from inside, on a machine that others use, too.
 _LONGEST = 600.0
@@ -152,7 +150,7 @@ class Bench:
         said = f"round {sample.round + 1}, {sample.server}, {sample.figure}: {number(sample.value)}"
         if sample.load is not None:
             said += f", load {sample.load:.0%}"
-            if sample.load > _BUSY_GENERATOR:
+            if sample.load > BUSY_GENERATOR:
                 said += ": the load generator may be what is measured"
         _say(said)
 

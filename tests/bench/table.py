@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .peers import PEERS
-from .results import Results
+from .results import BUSY_GENERATOR, Results
 from .scenarios import COMPARED, INSIDE, Figure
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -60,6 +60,8 @@ def _compared(results: Results) -> str:
 def _cell(results: Results, name: str, server: str) -> str:
     ratio = None if server == "atrio" else results.ratio(name, server)
     said = number(results.value(name, server))
+    if (results.load(name, server) or 0) > BUSY_GENERATOR:
+        said = f"at least {said}"  # it might do more with another client
     return said if ratio is None else f"{said} ({_digits(ratio)} {TIMES})"
 
 
