@@ -27,6 +27,9 @@ venv() {
     fi
 }
 
+# compiler : for the load generator of the benchmark, which its tests run for a moment.
+compiler() { need "command -v cc" gcc libc6-dev || true; }
+
 # clients : real clients for the tests. Without them those tests say what is missing.
 clients() {
     need "command -v node && command -v npm" nodejs npm || return 0

@@ -70,10 +70,11 @@ class Results:
 
 
 def this_machine() -> str:
-    """Return what processor and system this is, in one line."""
+    """Return what processor and system this is, and how busy it is already, in one line."""
     processor = platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             processor = line.partition(":")[2].strip()
             break
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    busy = f"load average {os.getloadavg()[0]:.1f} before the run"
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, {busy}"
