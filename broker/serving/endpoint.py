@@ -7,7 +7,6 @@ session's transport, method, upgrade, protocol version.
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -109,7 +108,8 @@ class Endpoint:
             return self._refuse(request, refused, {}, upgrading=True)
         websocket = WebSocketTransport(
             http.stream,
-            request.head + http.unread(),
+            request.headers["sec-websocket-key"],
+            http.unread(),
             self._options,
             self._hooks.of_websocket(request, initial=new is not None),
             request.headers.get("sec-websocket-extensions", ""),
@@ -316,7 +316,7 @@ def _check_websocket(request: Request) -> None:
     headers = request.headers
     try:
         key = base64.b64decode(headers.get("sec-websocket-key", ""), validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or no ASCII
         key = b""
     if (
         request.method != "GET"

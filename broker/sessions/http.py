@@ -67,8 +67,6 @@ def read_request(event: h11.Request, peer: Peer, trusted: tuple[Network, ...]) -
             address = hop  # the nearest hop that is no proxy of ours
             if not _is_in(hop, trusted):
                 break
-    lines = [b"%s %s HTTP/1.1" % (event.method, event.target)]
-    lines += [b"%s: %s" % (name, value) for name, value in event.headers.raw_items()]
     return Request(
         method=event.method.decode(),
         url=event.target.decode("latin-1"),
@@ -76,7 +74,6 @@ def read_request(event: h11.Request, peer: Peer, trusted: tuple[Network, ...]) -
         address=address,
         secure=secure,
         host=host,
-        head=b"\r\n".join([*lines, b"", b""]),
     )
 
 

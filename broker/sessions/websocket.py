@@ -30,6 +30,13 @@ logger = logging.getLogger("atrio.session")
 
 _READ_SIZE = 65536
 
+# What trio-websocket needs of a request: to read all the headers again would take it longer than
+# all else, and it would keep them.
+_REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: atrio\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n"
+)
+
 _CLOSE_FRAME = 0x8
 _TOO_LARGE = 1009
 _FAULTS = frozenset({1002, 1003, 1007, _TOO_LARGE})  # a client that broke the rules
@@ -59,20 +66,20 @@ class WebSocketTransport(trio.abc.Stream):
     def __init__(
         self,
         stream: trio.abc.Stream,
-        request: bytes,
+        key: str,
+        ahead: bytes,
         options: EngineOptions,
         headers: Iterable[tuple[str, str]] = (),
         extensions: str = "",
     ) -> None:
-        """`request`: the upgrade request's bytes, and those that were read behind it.
+        """`key`: of the upgrade request, which has been checked; `ahead`: what was read behind it.
 
         `headers`: what the answer to it holds besides its own; `extensions`: what it offers.
         """
         self._stream = stream
         self._socket = raw_socket(stream)
         self._options = options
-        head, blank, rest = request.partition(b"\r\n\r\n")
-        self._request = head + blank
+        self._request = _REQUEST % key.encode()
         self._headers = [(name.encode(), value.encode()) for name, value in headers]
         threshold = options.per_message_deflate
         agreed = None if threshold is None else deflate.negotiated(extensions)
@@ -81,7 +88,7 @@ class WebSocketTransport(trio.abc.Stream):
             self._headers.append((b"Sec-WebSocket-Extensions", agreed.encode()))
         splits = FrameSplitter if agreed is None else deflate.InflatingSplitter
         self._splitter = splits(options.max_http_buffer_size)
-        self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(rest)
+        self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(ahead)
         self._opened = Latch()
         self._owed = 0  # messages that trio-websocket owes us: nothing overtakes them
         self._paid: trio.Event | None = None  # for the reader, who waits for that

@@ -75,8 +75,6 @@ class Request:
     address: str
     secure: bool
     host: str
-    head: bytes = attrs.field(repr=False)
-    """The head as bytes, to be read again by a websocket library."""
 
     @property
     def path(self) -> str:

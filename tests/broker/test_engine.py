@@ -138,3 +138,25 @@ async def test_a_flood_nobody_reads_is_bounded(
         release.set()
         await wait_all_tasks_blocked()
         assert got == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    "key", [b"", b"short", b"dGhlIHNhbXBsZSBub25jZQ", b"\xe9GhlIHNhbXBsZSBub25jZQ==", b"a, b"]
+)
+async def test_a_websocket_without_a_key_of_16_bytes_is_refused(
+    key: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine()
+    async with trio.open_nursery() as nursery:
+        address = await nursery.start(engine.serve, "127.0.0.1", 0)
+        with trio.fail_after(5):
+            async with await trio.open_tcp_stream("127.0.0.1", address.port) as stream:
+                await stream.send_all(
+                    b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+                    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                    b"Sec-WebSocket-Key: " + key + b"\r\n\r\n"
+                )
+                answer = bytes(await stream.receive_some())
+        nursery.cancel_scope.cancel()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "failed" not in caplog.text
