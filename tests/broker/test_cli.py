@@ -352,3 +352,18 @@ async def test_nothing_is_limited_unasked() -> None:
     async with serving() as command:
         assert await command.get("/healthz") == (200, "ok\n")
     assert "public:" not in command.stderr.decode()
+
+
+@pytest.mark.parametrize(("own", "expected"), [("", 10_000), ("gc.set_threshold(9)", 9)])
+async def test_the_collector_looks_more_rarely_unless_the_module_has_set_it(
+    own: str, expected: int, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(
+        f"import gc\nfrom broker import Broker\n{own}\nbroker = Broker()\n"
+        "@broker.on('connection')\nasync def connected(socket):\n"
+        "    await socket.emit('threshold', gc.get_threshold()[0])\n"
+    )
+    async with serving("app:broker", cwd=tmp_path) as command, command.client() as client:
+        while not (message := str(await client.get_message())).startswith("42"):
+            pass
+    assert message == f'42["threshold",{expected}]'
