@@ -29,7 +29,9 @@ class Mailbox(Generic[M]):
         self.capacity = capacity
         self._writer, self._reader = trio.open_memory_channel[M](capacity)
         self._taken = 0  # messages taken out of the channel
-        self._sure: deque[tuple[int, M]] = deque()  # each comes when so many have been taken
+        # Each comes when so many have been taken. Few mailboxes are ever full, and an empty deque
+        # has 760 bytes.
+        self._sure: deque[tuple[int, M]] | None = None
 
     def post_nowait(self, message: M) -> None:
         """Put `message` behind those that wait; raises `MailboxFull` or `ActorGone`."""
@@ -60,6 +62,7 @@ class Mailbox(Generic[M]):
         try:
             self.post_nowait(message)
         except MailboxFull:
+            self._sure = deque() if self._sure is None else self._sure
             self._sure.append((self._taken + self.capacity, message))
 
     async def take(self) -> M | None:
@@ -98,10 +101,10 @@ class Mailbox(Generic[M]):
         """Close, and wake those who still wait for a place: they hear `ActorGone`."""
         self._writer.close()
         self._reader.close()
-        self._sure.clear()
+        self._sure = None
 
     def __len__(self) -> int:
-        return self._reader.statistics().current_buffer_used + len(self._sure)
+        return self._reader.statistics().current_buffer_used + len(self._sure or ())
 
     def __repr__(self) -> str:
         return f"<Mailbox of {self.name!r}, {len(self)} of {self.capacity}>"

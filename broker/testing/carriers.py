@@ -12,11 +12,12 @@ from contextlib import AsyncExitStack, suppress
 from typing import Literal, Protocol, TypeAlias
 
 import trio
-import trio.testing
 
 from broker.serving.life import Life
 from broker.serving.server import Server
 from broker.values.errors import BrokerNotRunning
+
+from .trios import trio_testing
 
 _HARBOUR = "broker"  # where the broker listens on a network, for its test clients
 
@@ -59,7 +60,8 @@ class Carriers:
         """
         match carrier:
             case "memory":
-                ours, theirs = trio.testing.memory_stream_pair()
+                ours: trio.abc.Stream
+                ours, theirs = trio_testing().memory_stream_pair()
                 nursery.start_soon(self._server.serve_stream, theirs)
                 return ours
             case "socket":
@@ -75,7 +77,8 @@ class Carriers:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         async with AsyncExitStack() as undo:
             async with listener:
-                ours = await trio.testing.open_stream_to_socket_listener(listener)
+                connect = trio_testing().open_stream_to_socket_listener
+                ours: trio.SocketStream = await connect(listener)
                 undo.push_async_callback(trio.aclose_forcefully, ours)
                 nursery.start_soon(self._server.serve_stream, await listener.accept())
             undo.pop_all()

@@ -27,7 +27,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, cast
 
 import trio
-import trio.testing
 import trio_websocket
 
 from broker.sessions.session import Session
@@ -36,6 +35,8 @@ from broker.values.errors import SocketDisconnected
 from protocol import engineio
 from protocol.parser import Parser
 from protocol.socketio import Packet
+
+from .trios import trio_testing
 
 
 class Above(Protocol):
@@ -275,15 +276,16 @@ async def settled(lines: Sequence[Line], enough: Callable[[], bool] = lambda: Fa
 
     `lines` may change meanwhile.
     """
+    wait_all_tasks_blocked = trio_testing().wait_all_tasks_blocked
     while True:
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         if enough() or all(line.instant for line in lines):
             return
         before = _progress(lines)
         await _all(line.reach_server for line in lines if not line.instant)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         await _all(line.reach_client for line in lines if not line.instant)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         if _progress(lines) == before:
             return
 

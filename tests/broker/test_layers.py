@@ -138,6 +138,7 @@ BROKER: list[tuple[str, list[str]]] = [
     (
         "testing",
         [
+            "trios",
             "carriers",
             "line",
             "client",
