@@ -34,10 +34,19 @@ _SECONDS = ("time", "monotonic", "perf_counter")
 _only = threading.Lock()
 
 
+def _trio_runs_here() -> bool:
+    # `trio.lowlevel.in_trio_run` came with trio 0.28.
+    try:
+        trio.current_time()
+    except RuntimeError:
+        return False
+    return True
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Make sure that no other simulation runs, nor Trio in this thread; raises RuntimeError."""
-    if trio.lowlevel.in_trio_run():
+    if _trio_runs_here():
         raise RuntimeError(
             "a simulation is a run of Trio's own, and cannot begin inside of another one: begin it "
             "in an ordinary function, as `def test_x(): simulate(program).check()`"
