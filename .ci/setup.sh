@@ -30,8 +30,9 @@ venv() {
 # compiler : for the load generator of the benchmark, which its tests run for a moment.
 compiler() { need "command -v cc" gcc libc6-dev || true; }
 
-# clients : real clients for the tests. Without them those tests say what is missing.
+# clients : real clients, and a Redis, for the tests. Without them those tests say what is missing.
 clients() {
+    need "command -v redis-server" redis-server || true
     need "command -v node && command -v npm" nodejs npm || return 0
     need "command -v chromium" chromium || true
     stamp=tests/conformance/node_modules/.installed

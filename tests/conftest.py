@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import Any, cast
 
 import h11
@@ -14,6 +14,8 @@ import trio.testing
 import trio_websocket
 
 from broker.serving.server import Server
+
+from .redis_process import RedisProcess
 
 _NOT_RUN = pytest.StashKey[int]()  # how many tests lacked a real client
 
@@ -140,6 +142,27 @@ async def _http(
 def http() -> Callable[..., AbstractAsyncContextManager[HttpClient]]:
     """`async with http(broker) as client`: an HTTP connection, in memory."""
     return _http
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisProcess]:
+    """A Redis for all tests, each with keys of its own; who kills one has one for itself."""
+    process = RedisProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Callable[..., RedisProcess]]:
+    """Starts a Redis that is the test's own, with these options."""
+    with ExitStack() as stack:
+
+        def start(*options: str) -> RedisProcess:
+            process = RedisProcess(*options)
+            stack.callback(process.close)
+            return process
+
+        yield start
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

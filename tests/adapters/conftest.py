@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ import pytest
 import trio
 
 from broker import Broker, Namespace
-from broker.adapters import Adapter, Bus
+from broker.adapters import Adapter, Bus, RedisAdapter
 from broker.testing.client import TestClient
 
 
@@ -27,17 +28,29 @@ class Kind:
     """
 
     name: str
-    cluster: Callable[[], AbstractAsyncContextManager[Callable[[], Adapter]]]
+    cluster: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Callable[[], Adapter]]]
     clock: Callable[[], trio.abc.Clock | None] = lambda: None
 
 
 @asynccontextmanager
-async def on_bus() -> AsyncIterator[Callable[[], Adapter]]:
+async def on_bus(_request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Adapter]]:
     bus = Bus()
     yield lambda: bus
 
 
-KINDS = [Kind("bus", on_bus, lambda: trio.testing.MockClock(autojump_threshold=0))]
+_clusters = count(1)
+
+
+@asynccontextmanager
+async def on_redis(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Adapter]]:
+    key = f"cluster-{next(_clusters)}"
+    yield lambda: RedisAdapter(request.getfixturevalue("redis").url, key=key)
+
+
+KINDS = [
+    Kind("bus", on_bus, lambda: trio.testing.MockClock(autojump_threshold=0)),
+    Kind("redis", on_redis),
+]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
@@ -101,6 +114,6 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(kind: Kind) -> AsyncIterator[Cluster]:
-    async with kind.cluster() as adapter:
+async def cluster(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    async with kind.cluster(request) as adapter:
         yield Cluster(adapter)

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 # From the bottom to the top: the packages and their files. A file imports only files before it; a
 # new one is put in its place.
 BROKER: list[tuple[str, list[str]]] = [
-    ("adapters", ["contract", "bus"]),
+    (
+        "adapters",
+        ["contract", "bus", "redis_server", "redis_connection", "redis_pubsub", "redis"],
+    ),
     (
         "values",
         [
