@@ -87,7 +87,7 @@ class MendedConnection(abc.ABC):
         self._server = server
         # Only for what it makes of the URL; nothing ever enters it.
         self._pool: Any = ConnectionPool.from_url(server.url, decode_components=True)
-        self._what = what  # for the log
+        self._what = f"the connection that {what}"
         self.up = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -102,7 +102,7 @@ class MendedConnection(abc.ABC):
                     connection = await self._connect(nursery)
                     self.up = True
                     if begun:
-                        logger.warning("Redis at %s is back, %s", self._server.name, self._what)
+                        logger.warning("Redis at %s is back (%s)", self._server.name, self._what)
                     else:
                         begun = True
                         task_status.started()
@@ -117,7 +117,7 @@ class MendedConnection(abc.ABC):
                 raise unreachable(self._server, lost) from lost
             if was_up:
                 logger.warning(
-                    "Redis at %s is away, %s: %s", self._server.name, self._what, _told(lost)
+                    "Redis at %s is away (%s): %s", self._server.name, self._what, _told(lost)
                 )
             # One that is there, and lets us go at once, is no better than one that is away.
             tries = 0 if trio.current_time() - since > LAST_DELAY else tries + 1
@@ -183,7 +183,7 @@ class Commands(MendedConnection):
     """
 
     def __init__(self, server: RedisServer, max_waiting: int) -> None:
-        super().__init__(server, "to send")
+        super().__init__(server, "sends")
         self.dropped = 0
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()

@@ -40,7 +40,7 @@ class Listener(MendedConnection):
     """Hears the channels that are wanted, again and again, whatever becomes of the connection."""
 
     def __init__(self, server: RedisServer, hear: Hear, *, is_sharded: bool) -> None:
-        super().__init__(server, "to listen")
+        super().__init__(server, "listens")
         self._hear = hear
         self._is_sharded = is_sharded
         self._wanted: dict[Subscriptions, trio.Event] = {}
