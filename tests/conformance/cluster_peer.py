@@ -30,14 +30,14 @@ FormatName = Literal["classic", "sharded", "streams"]
 NAMESPACE = "/chat"
 
 
-def _with_bytes(value: Any) -> Any:
+def with_bytes(value: Any) -> Any:
     """Return what JSON has no words for: bytes."""
     if isinstance(value, list):
-        return [_with_bytes(inner) for inner in value]
+        return [with_bytes(inner) for inner in value]
     if isinstance(value, dict):
         if "$bytes" in value:
             return base64.b64decode(value["$bytes"])
-        return {key: _with_bytes(inner) for key, inner in value.items()}
+        return {key: with_bytes(inner) for key, inner in value.items()}
     return value
 
 
@@ -73,7 +73,7 @@ class ClusterNode:
         assert self._process.stdin is not None
         line = json.dumps({"do": what} | command)
         await self._process.stdin.send_all(line.encode() + b"\n")
-        while not (said := _with_bytes(await self._running.next_line())).get("done"):
+        while not (said := with_bytes(await self._running.next_line())).get("done"):
             self.said.append(said)
             if "listens" in said:
                 self.listens.append(said["channel"])

@@ -58,6 +58,13 @@ def require_adapters() -> None:
         unavailable("needs Node's adapters for Redis: .ci/test installs them")
 
 
+def require_redis_adapter() -> None:
+    """Make sure that they are there, and Node's client of Redis."""
+    require_adapters()
+    if not (NODE_MODULES / "redis").is_dir():
+        unavailable("needs Node's client of Redis: .ci/test installs it")
+
+
 def require_chromium() -> str:
     """Make sure that Node can drive the system's Chromium, and return where that is."""
     require_node()
