@@ -10,8 +10,8 @@ otherwise:
     <!-- shown: … -->         a part of an example, which test_docs_simulation.py runs
 
 A program runs as `python file.py` does, until it ends or all of it waits and its broker has
-answered a request; it listens on a free port, whatever its text says. One that only defines a
-broker is served, as the command `atrio serve` would.
+answered a request; it listens on a free port, whatever its text says, and the Redis it names is that
+of the tests. One that only defines a broker is served, as the command `atrio serve` would.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLES = sorted((DOCS / "examples").glob("*.py"))
+
+REDIS = "redis://127.0.0.1:6379"
 
 # A block in another language is for reading only, so each language is named.
 LANGUAGES = {"python", "js", "sh", "toml", "text", "mermaid"}
@@ -178,7 +180,9 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
 @pytest.mark.parametrize(
     "block", [block for block in PYTHON if block.mark[0] not in ("run", "shown")], ids=str
 )
-def test_a_program_in_the_documents_runs(block: Block, runner: Runner) -> None:
+def test_a_program_in_the_documents_runs(
+    block: Block, runner: Runner, request: pytest.FixtureRequest
+) -> None:
     word, name = block.mark
     assert word in ("", "file"), f"{block}: unknown mark {block.mark}"
     for other in blocks_of(block.page):
@@ -192,7 +196,10 @@ def test_a_program_in_the_documents_runs(block: Block, runner: Runner) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     else:
         file = runner.folder / (name or "program.py")
-        file.write_text(block.text)
+        text = block.text
+        if REDIS in text:
+            text = text.replace(REDIS, request.getfixturevalue("redis").url)
+        file.write_text(text)
         runner.run_program(file)
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 
 from protocol.cluster.classic import Classic
 from protocol.cluster.formats import PREFIX
 
 from .contract import Adapter, Link, ThisNode
-from .redis_server import RedisServer, require_coredis, shown
-
-URL: Final = "redis://127.0.0.1:6379"
+from .redis_server import URL, RedisServer, require_coredis, shown
 
 
 @attrs.frozen

@@ -214,6 +214,14 @@ class Commands(MendedConnection):
         self._put(_Waiting(command, reply=reply))
         return await reply.wait()
 
+    async def do(self, *command: bytes) -> None:
+        """Have a command done, once; raises ConnectionError if it may not have been."""
+        try:
+            await self.ask_once(*command)
+        except (Away, RedisError) as error:
+            name = self._server.name
+            raise ConnectionError(f"Redis at {name} has not done it: {error}") from error
+
     async def ask(self, *command: bytes) -> Any:
         """Return the answer to a command that may be done twice; waits while Redis is away."""
         while True:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+URL: Final = "redis://127.0.0.1:6379"
 SCHEMES: Final = ("redis", "rediss", "unix")
 
 

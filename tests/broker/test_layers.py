@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 BROKER: list[tuple[str, list[str]]] = [
     (
         "adapters",
-        ["contract", "bus", "redis_server", "redis_connection", "redis_pubsub", "redis"],
+        ["contract", "bus", "redis_server", "redis_connection", "redis_pubsub", "redis", "emitter"],
     ),
     (
         "values",

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from broker import Broker, Namespace, SocketDisconnected
-from broker.adapters import RedisAdapter
+from broker.adapters import Emitter, RedisAdapter
 from broker.testing.client import TestClient
 
 from .peers import require_redis_adapter
@@ -33,6 +33,8 @@ class Pair:
     node: RedisNode
     theirs: str
     told: list[tuple[Any, ...]]
+    url: str
+    key: str
     seen: list[tuple[Any, ...]] = attrs.field(factory=list)
 
     async def until(self, event: str) -> list[tuple[Any, ...]]:
@@ -71,7 +73,7 @@ async def a_pair(url: str, *, specific: tuple[bool, bool] = (True, True)) -> Asy
         broker.test_client("/chat", auth={"name": "ours"}) as ours,
     ):
         theirs = await node.do("client", name="theirs")
-        pair = Pair(chat, ours, node, theirs, told)
+        pair = Pair(chat, ours, node, theirs, told, url, key)
         ours.watch(lambda event, args: pair.seen.append((event, *args)))
         ours.answer("question", lambda *args: args[0])
         chat.sockets[ours.id].data["name"] = "ours"
@@ -258,4 +260,28 @@ async def test_their_emitter_reaches_clients_of_both(pair: Pair) -> None:
     assert await pair.node.until("theirs", "end") == [["all", 1, BYTES], ["except"]]
     await emit("disconnect", rooms=[pair.ours.id])
     await pair.is_disconnected()
+    assert pair.told == [(2,)]
+
+
+async def test_our_emitter_reaches_clients_of_both(pair: Pair) -> None:
+    async with Emitter(pair.url, key=pair.key) as io:
+        chat = io.of("chat")
+        await chat.emit("all", 1, {"deep": [BYTES, None]})
+        await chat.to(pair.ours.id, pair.theirs).sockets_join("red")
+        await chat.in_("red").emit("room")
+        await chat.to("red").except_(pair.ours.id).emit("except")
+        await chat.to(pair.theirs).sockets_leave("red")
+        await chat.to("red").volatile.compress(False).emit("left")
+        await chat.to().emit("nobody")
+        await chat.server_side_emit("told", 2)
+        await io.emit("another namespace")
+        await chat.emit("end")
+        everything = [("all", 1, {"deep": [BYTES, None]}), ("room",)]
+        assert await pair.until("end") == [*everything, ("left",)]
+        theirs = await pair.node.until("theirs", "end")
+        assert theirs == [*map(list, everything), ["except"]]
+        assert await pair.node.heard(1) == [[2]]
+        await chat.disconnect_sockets()
+        await pair.is_disconnected()
+        await pair.node.until("theirs", "disconnect")
     assert pair.told == [(2,)]
