@@ -10,8 +10,8 @@ otherwise:
     <!-- shown: … -->         a part of an example, which test_docs_simulation.py runs
 
 A program runs as `python file.py` does, until it ends or all of it waits and its broker has
-answered a request; it listens on a free port, whatever its text says, and the Redis it names is that
-of the tests. One that only defines a broker is served, as the command `atrio serve` would.
+answered a request; it listens on a free port, whatever its text says, and its Redis is that of the
+tests. One that only defines a broker is served, as the command `atrio serve` would.
 """
 
 from __future__ import annotations
