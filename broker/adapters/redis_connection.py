@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+import anyio
 import attrs
 import trio
 from coredis.connection import BaseConnection
@@ -80,7 +81,8 @@ def _root(error: BaseException) -> BaseException:
 class MendedConnection(abc.ABC):
     """A connection for as long as `run` runs: when it is lost it is made again, with patience.
 
-    `up`: whether it is there now. Subclasses say what it is for.
+    `up`: whether it is there now. `reading`: who holds it keeps the connection from reading on.
+    Subclasses say what it is for.
     """
 
     def __init__(self, server: RedisServer, what: str) -> None:
@@ -89,6 +91,7 @@ class MendedConnection(abc.ABC):
         self._pool: Any = ConnectionPool.from_url(server.url, decode_components=True)
         self._what = f"the connection that {what}"
         self.up = False
+        self.reading = anyio.CapacityLimiter(1)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep it until cancelled; started when it is up. Raises ConnectionError before that."""
@@ -120,13 +123,15 @@ class MendedConnection(abc.ABC):
                     "Redis at %s is away (%s): %s", self._server.name, self._what, _told(lost)
                 )
             # One that is there, and lets us go at once, is no better than one that is away.
-            tries = 0 if trio.current_time() - since > LAST_DELAY else tries + 1
+            lasted = was_up and trio.current_time() - since > LAST_DELAY
+            tries = 0 if lasted else tries + 1
             delay = min(LAST_DELAY, FIRST_DELAY * 2 ** min(tries, 10))
             await trio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads the nodes
 
     async def _connect(self, nursery: trio.Nursery) -> BaseConnection:
         pool = self._pool
-        connection: BaseConnection = pool.connection_class(pool.location, **pool.connection_kwargs)
+        options = pool.connection_kwargs | {"processing_budget": self.reading}
+        connection: BaseConnection = pool.connection_class(pool.location, **options)
         with trio.move_on_after(self._server.timeout) as scope:
             try:
                 await nursery.start(_run, connection)
@@ -248,8 +253,7 @@ class Commands(MendedConnection):
                 with trio.move_on_after(self._server.timeout):
                     await self._stir.park()
             if self._waiting:
-                with trio.fail_after(self._server.timeout):
-                    await self._send_all(connection)
+                await self._send_all(connection)
             else:
                 await self.alive(connection)
 
@@ -261,7 +265,8 @@ class Commands(MendedConnection):
         ]
         for request in requests:
             try:
-                answer = await request
+                with trio.fail_after(self._server.timeout):
+                    answer = await request
             except GoneError:
                 raise
             except RedisError as error:

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import trio
 from coredis.connection import BaseConnection
@@ -113,12 +113,19 @@ class Listener(MendedConnection):
 
     async def _receive(self, connection: BaseConnection) -> None:
         async with aclosing(connection.push_messages) as messages:
-            async for message in messages:
-                match cast("list[Any]", message):
-                    case [b"pmessage", pattern, channel, data]:
-                        self._hear(pattern, channel, data)
-                    case [b"message" | b"smessage", channel, data]:
-                        self._hear(channel, channel, data)
+            while True:
+                self._take(await anext(messages))
+                # What has been read is taken before more is: Redis, which has a bound, keeps it.
+                async with self.reading:
+                    while not connection.reusable:  # there is more
+                        self._take(await anext(messages))
+
+    def _take(self, message: Any) -> None:
+        match message:
+            case [b"pmessage", pattern, channel, data]:
+                self._hear(pattern, channel, data)
+            case [b"message" | b"smessage", channel, data]:
+                self._hear(channel, channel, data)
 
     def on_lost(self) -> None:
         """Listen to nothing, so to all anew."""
