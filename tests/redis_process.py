@@ -56,6 +56,12 @@ class RedisProcess:
         except OSError:
             return False
 
+    def tell(self, command: str) -> None:
+        """Have it do a command."""
+        with socket.create_connection(("127.0.0.1", self.port), _START) as connection:
+            connection.sendall(command.encode() + b"\r\n")
+            assert connection.recv(1) != b"-", command
+
     def kill(self) -> None:
         """End it as a power cut does."""
         self._process.kill()

@@ -263,18 +263,19 @@ class Commands(MendedConnection):
             connection.create_request(name, *args)
             for name, *args in (waiting.command for waiting in self._on_way)
         ]
-        for request in requests:
-            try:
-                with trio.fail_after(self._server.timeout):
+        with trio.fail_after(self._server.timeout) as scope:
+            for request in requests:
+                try:
                     answer = await request
-            except GoneError:
-                raise
-            except RedisError as error:
-                self._refused(self._done(), error)
-            else:
-                waiting = self._done()
-                if waiting.reply is not None:
-                    waiting.reply.send(answer)
+                except GoneError:
+                    raise
+                except RedisError as error:
+                    self._refused(self._done(), error)
+                else:
+                    waiting = self._done()
+                    if waiting.reply is not None:
+                        waiting.reply.send(answer)
+                scope.deadline = trio.current_time() + self._server.timeout
 
     def _done(self) -> _Waiting:
         waiting = self._on_way.popleft()

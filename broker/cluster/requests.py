@@ -115,6 +115,7 @@ class Requests:
         self._asked: dict[str, Asked] = {}
         self._lot = trio.lowlevel.ParkingLot()
         self._turns = 0  # how often somebody may have gone
+        self._counting: set[trio.CancelScope] = set()
         self.ended = False
 
     def __len__(self) -> int:
@@ -138,6 +139,8 @@ class Requests:
         """Let nobody wait any more."""
         self.ended = True
         self._lot.unpark_all()
+        for scope in self._counting:
+            scope.cancel()
 
     @contextmanager
     def asking(self) -> Iterator[Asked]:
@@ -159,12 +162,12 @@ class Requests:
         """
         rounds: list[Asked] = []
         with ExitStack() as stack, trio.move_on_at(deadline):
-            others = await count()
+            others = await self._count(count)
             while not self.ended:
                 asked = stack.enter_context(self.asking())
                 rounds.append(asked)
                 ask(asked.id)
-                before, others = others, await count()
+                before, others = others, await self._count(count)
                 asked.note_first(before, others)
                 await self._wait(lambda: any(each.whole for each in rounds))
                 whole = next((each for each in rounds if each.whole), None)
@@ -176,9 +179,9 @@ class Requests:
     async def ask(self, ask: Callable[[str], None], count: Count, deadline: float) -> Asked:
         """Ask once, and return what has come of it when it is whole, or at the deadline."""
         with self.asking() as asked, trio.move_on_at(deadline):
-            before = await count()
+            before = await self._count(count)
             ask(asked.id)
-            asked.note_first(before, await count())
+            asked.note_first(before, await self._count(count))
             await self.complete(asked, count, lambda: asked.whole, deadline)
         return asked
 
@@ -189,11 +192,21 @@ class Requests:
         with trio.move_on_at(deadline):
             while not self.ended:
                 if asked.first is None:
-                    asked.note_first(await count())
+                    asked.note_first(await self._count(count))
                 await self._wait(is_complete)
                 if is_complete():
                     return
-                asked.note_count(await count())
+                asked.note_count(await self._count(count))
+
+    async def _count(self, count: Count) -> int | None:
+        """Count, which may last while the link is away; None when this ends."""
+        with trio.CancelScope() as scope:
+            self._counting.add(scope)
+            try:
+                return await count()
+            finally:
+                self._counting.discard(scope)
+        return None
 
     async def _wait(self, is_done: Callable[[], bool]) -> None:
         """Wait until it is done, or time to count again."""

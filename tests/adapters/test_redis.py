@@ -13,7 +13,7 @@ import coredis
 import pytest
 import trio
 
-from broker import Broker
+from broker import Broker, BrokerNotRunning
 from broker.adapters import RedisAdapter
 from broker.testing.client import TestClient
 
@@ -199,6 +199,40 @@ async def test_a_question_while_redis_is_away_ends_at_its_deadline(own_redis: An
         assert {each.id for each in await one.fetch_sockets()} == {a.id, b.id}
 
 
+async def test_a_broker_that_ends_while_redis_is_away_lets_nobody_wait(own_redis: Any) -> None:
+    redis = own_redis()
+    errors: list[Exception] = []
+
+    async def fetch(broker: Broker) -> None:
+        try:
+            await broker.timeout(60).fetch_sockets()
+        except BrokerNotRunning as error:
+            errors.append(error)
+
+    async with trio.open_nursery() as nursery:
+        async with node(redis.url) as one:
+            redis.kill()
+            await become(away(one))
+            nursery.start_soon(fetch, one)
+            await trio.testing.wait_all_tasks_blocked()
+        await become(lambda: len(errors) == 1)
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+async def test_either_connection_alone_comes_back(own_redis: Any, kind: str) -> None:
+    redis = own_redis()
+    async with two_nodes(redis.url) as (one, two, _, b):
+        redis.tell(f"CLIENT KILL TYPE {kind}")
+        await become(away(one, two))
+        await become(in_touch(one, two))
+        seen: list[str] = []
+        b.watch(lambda event, _: seen.append(event))
+        await one.emit("event")
+        await one.emit("end")
+        await b.expect("end")
+        assert seen == ["event", "end"]  # and none twice
+
+
 async def test_a_redis_that_hangs_holds_up_nobody_and_is_left(own_redis: Any) -> None:
     redis = own_redis()
     async with two_nodes(redis.url) as (one, two, a, b):
@@ -271,7 +305,7 @@ async def test_namespaces_opened_while_redis_is_away_are_heard_when_it_is_back(
 async def test_a_node_whose_process_dies_is_waited_for_no_more(redis: Any) -> None:
     program = f"""
 import trio
-from broker import Broker
+from broker import Broker, BrokerNotRunning
 from broker.adapters import RedisAdapter
 
 async def main():
