@@ -159,7 +159,10 @@ def _run(
     except* OSError as group:
         failures = list(group.exceptions)
     if failures:
-        raise click.ClickException(f"cannot listen on {host}, port {port}: {failures[0]}")
+        told = str(failures[0])
+        if not isinstance(failures[0], ConnectionError):  # an adapter's, which says it all
+            told = f"cannot listen on {host}, port {port}: {told}"
+        raise click.ClickException(told)
 
 
 async def _serve(

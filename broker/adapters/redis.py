@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+from attrs.validators import gt, instance_of
 
 from protocol.cluster.classic import Classic
 from protocol.cluster.formats import PREFIX
@@ -26,11 +27,11 @@ class RedisAdapter(Adapter):
     """
 
     url: str = attrs.field(default=URL, repr=shown)
-    key: str = attrs.field(default=PREFIX, kw_only=True)
-    requests_timeout: float = attrs.field(default=5.0, kw_only=True)
+    key: str = attrs.field(default=PREFIX, kw_only=True, validator=instance_of(str))
+    requests_timeout: float = attrs.field(default=5.0, kw_only=True, validator=gt(0))
     publish_on_specific_response_channel: bool = attrs.field(default=True, kw_only=True)
-    timeout: float = attrs.field(default=5.0, kw_only=True)
-    max_waiting_bytes: int = attrs.field(default=16_000_000, kw_only=True)
+    timeout: float = attrs.field(default=5.0, kw_only=True, validator=gt(0))
+    max_waiting_bytes: int = attrs.field(default=16_000_000, kw_only=True, validator=gt(0))
     _server: RedisServer = attrs.field(init=False, repr=False)
 
     @_server.default

@@ -72,7 +72,7 @@ def _root(error: BaseException) -> BaseException:
     while True:
         if isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        elif isinstance(error, RedisError) and error.__cause__ is not None:
+        elif isinstance(error, RedisError | OSError) and error.__cause__ is not None:
             error = error.__cause__
         else:
             return error

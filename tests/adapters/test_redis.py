@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import coredis
@@ -57,8 +58,25 @@ async def test_without_redis_a_broker_does_not_start(own_redis: Any) -> None:
             raise AssertionError("it has started")
     told = str(caught.value)
     assert f"Redis at redis://ada@127.0.0.1:{redis.port} cannot be reached" in told
+    assert "refused" in told
     assert "start it there, or set the adapter's url" in told
     assert "secret" not in told
+
+
+def test_the_command_says_that_redis_is_not_there(own_redis: Any, tmp_path: Path) -> None:
+    redis = own_redis()
+    redis.kill()
+    (tmp_path / "app.py").write_text(
+        "from broker import Broker\nfrom broker.adapters import RedisAdapter\n"
+        f"broker = Broker(adapter=RedisAdapter({redis.url!r}))\n"
+    )
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from broker.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "serve", "app:broker", "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: Redis at {redis.url} cannot be reached")
 
 
 async def test_a_redis_that_does_not_answer_is_told_so(own_redis: Any) -> None:
@@ -95,6 +113,16 @@ async def test_a_start_that_is_cancelled_is_cancelled(own_redis: Any) -> None:
 def test_what_is_no_url_of_redis(url: str) -> None:
     with pytest.raises(ValueError, match="expected redis://host:port"):
         RedisAdapter(url)
+
+
+def test_what_is_no_option() -> None:
+    for options in ({"timeout": 0}, {"requests_timeout": -1}, {"max_waiting_bytes": 0}):
+        with pytest.raises(ValueError, match=f"'{next(iter(options))}' must be > 0"):
+            RedisAdapter(**options)
+    with pytest.raises(TypeError, match="'key' must be"):
+        RedisAdapter(key=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected a URL of Redis as text"):
+        RedisAdapter(6379)  # type: ignore[arg-type]
 
 
 def test_no_password_is_shown() -> None:
