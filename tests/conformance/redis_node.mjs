@@ -30,8 +30,10 @@ chat.on("connection", (socket) => {
 chat.on("told", (...args) => say({ told: args }));
 chat.on("asked", (...args) => args.pop()(args[0]));
 
-async function client({ name }) {
-  const socket = connect(`http://127.0.0.1:${http.address().port}/chat`, { auth: { name } });
+// `server`: whose client it is; without it, this one's.
+async function client({ name, server }) {
+  const at = server ?? `http://127.0.0.1:${http.address().port}`;
+  const socket = connect(`${at}/chat`, { auth: { name } });
   socket.onAny((event, ...args) => {
     const answer = typeof args.at(-1) === "function" ? args.pop() : undefined;
     say({ client: name, got: [event, ...args] });
@@ -53,6 +55,9 @@ const told = ({ id, rooms, data, handshake }) => ({ id, rooms, data, auth: hands
 const commands = {
   client,
   rooms: ({ id }) => chat.sockets.get(id)?.rooms ?? [],
+  emitMany: ({ many }, from) => {
+    for (let number = 0; number < many; number++) from.emit("event", number);
+  },
   emit: (command, from) => void aimed(from, command).emit(...meant(command.args)),
   ask: (command, from) => aimed(from, command).emitWithAck(...meant(command.args)),
   fetch: async (command, from) => (await aimed(from, command).fetchSockets()).map(told),

@@ -40,6 +40,7 @@ class RedisNode:
         self._got: dict[str, list[list[Any]]] = {}
         self.told: list[list[Any]] = []
         self._news = trio.lowlevel.ParkingLot()
+        self._listening = trio.CancelScope()
 
     async def ready(self) -> None:
         """Wait until it hears what others publish."""
@@ -47,15 +48,23 @@ class RedisNode:
 
     async def listen(self) -> None:
         """Take what it says, until cancelled."""
-        while True:
-            said = with_bytes(await self._running.next_line())
-            if "client" in said:
-                self._got.setdefault(said["client"], []).append(said["got"])
-            elif "told" in said:
-                self.told.append(said["told"])
-            else:
-                self._answers[said["number"]] = said
-            self._news.unpark_all()
+        with self._listening:
+            while True:
+                self._take(with_bytes(await self._running.next_line()))
+                self._news.unpark_all()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        if "client" in said:
+            self._got.setdefault(said["client"], []).append(said["got"])
+        elif "told" in said:
+            self.told.append(said["told"])
+        else:
+            self._answers[said["number"]] = said
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._listening.cancel()
+        self._process.kill()
 
     async def do(self, what: str, *args: Any, **command: Any) -> Any:
         """Have it do something in /chat, and return the result; raises `RejectedError`."""

@@ -28,6 +28,7 @@ class Pair:
     `seen`: what ours has got.
     """
 
+    broker: Broker
     chat: Namespace
     ours: TestClient
     node: RedisNode
@@ -73,7 +74,7 @@ async def a_pair(url: str, *, specific: tuple[bool, bool] = (True, True)) -> Asy
         broker.test_client("/chat", auth={"name": "ours"}) as ours,
     ):
         theirs = await node.do("client", name="theirs")
-        pair = Pair(chat, ours, node, theirs, told, url, key)
+        pair = Pair(broker, chat, ours, node, theirs, told, url, key)
         ours.watch(lambda event, args: pair.seen.append((event, *args)))
         ours.answer("question", lambda *args: args[0])
         chat.sockets[ours.id].data["name"] = "ours"
@@ -222,6 +223,49 @@ async def test_they_tell_and_ask_our_programs(pair: Pair) -> None:
     await pair.node.do("tellServers", "told", 1, {"a": [None]})
     assert await pair.node.do("askServers", "asked", "x") == ["x"]
     assert pair.told == [(1, {"a": [None]})]
+
+
+# Both.
+
+
+async def test_the_events_of_one_node_come_in_order_and_once(pair: Pair) -> None:
+    for number in range(300):
+        await pair.chat.emit("event", number)
+    await pair.chat.emit("end")
+    assert await pair.node.until("theirs", "end") == [["event", number] for number in range(300)]
+    await pair.until("end")
+    await pair.node.do("emitMany", many=300)
+    await pair.node.do("emit", "end")
+    assert await pair.until("end") == [("event", number) for number in range(300)]
+
+
+async def test_nodes_own_clients_are_at_home_on_both(pair: Pair) -> None:
+    async with trio.open_nursery() as nursery:
+        address = await nursery.start(pair.broker.serve, "127.0.0.1", 0)
+        ours = await pair.node.do("client", name="js", server=address.url)
+        await pair.chat.to(ours, pair.theirs).sockets_join("red")
+        await pair.chat.emit("joined")
+        for name in ("js", "theirs"):
+            await pair.node.until(name, "joined")
+        await pair.node.do("emit", "from theirs", BYTES, rooms=["red"])
+        await pair.node.do("emit", "end")
+        both = [await pair.node.until(name, "end") for name in ("js", "theirs")]
+        assert both == [[["from theirs", BYTES]]] * 2
+        await pair.chat.to("red").emit("from ours", BYTES)
+        await pair.chat.emit("end")
+        both = [await pair.node.until(name, "end") for name in ("js", "theirs")]
+        assert both == [[["from ours", BYTES]]] * 2
+        assert len((await pair.chat.to("red").emit_with_ack("question", BYTES)).values) == 2
+        assert len(await pair.node.do("fetch")) == 3
+        await pair.node.do("disconnect", rooms=[ours])
+        await pair.node.until("js", "disconnect")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_of_nodes_that_dies_is_waited_for_no_more(pair: Pair) -> None:
+    assert len(await pair.chat.fetch_sockets()) == 2
+    pair.node.kill()
+    assert [each.id for each in await pair.chat.fetch_sockets()] == [pair.ours.id]
 
 
 # Answers, to one node or to all.
