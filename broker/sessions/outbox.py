@@ -292,13 +292,11 @@ class Outbox:
         self._queue = queue[count:]
         return queue[:count]
 
-    def written(self, size: int | None = None, packets: int = 0) -> None:
-        """Note that the transport has got rid of so many bytes and packets, or of all it took.
+    def written(self, size: int, packets: int) -> None:
+        """Note that a transport has got rid of so many bytes (in websocket form) and packets.
 
-        The bytes are those of the websocket form.
+        During an upgrade two of them have some.
         """
-        if size is None:
-            size, packets = self._taken_bytes, self._taken_packets
         if self.closed and not self.packets:
             return  # freed when it was closed
         self.bytes -= size

@@ -36,11 +36,14 @@ def raw_socket(stream: trio.abc.Stream) -> trio.socket.SocketType | None:
 class _Piece:
     """Bytes on their way; `left` of them are not written yet.
 
-    `outbox`: where they come from; None: from the websocket library.
+    `outbox`: where they come from, and count as so many bytes (not deflated) and packets until they
+    are written; None: from the websocket library. `done`: for who waits until then.
     """
 
     left: bytes
     outbox: Outbox | None = None
+    size: int = 0
+    packets: int = 0
     done: trio.Event | None = None
 
     def wrote(self, count: int) -> None:
@@ -48,8 +51,9 @@ class _Piece:
         self.left = self.left[count:]
         if self.outbox is not None:
             if not self.left:
-                self.outbox.written()
+                self.outbox.written(self.size, self.packets)
             elif count:
+                self.size -= count
                 self.outbox.written(count, 0)
         if self.done is not None and not self.left:
             self.done.set()
@@ -82,12 +86,18 @@ class Wire:
             self._write_piece(self._control.pop(0))
         outbox = self.outbox
         while outbox is not None and not (outbox.empty or self._busy or self._broken):
-            data = self._joined(outbox.take(_MOST))
+            events = outbox.take(_MOST)
+            data = self._joined(events)
+            if len(events) == 1:
+                size, packets = len(events[0].wire), events[0].packets
+            else:
+                size = sum([len(event.wire) for event in events])
+                packets = sum([event.packets for event in events])
             count = self._write(data)
             if count == len(data):
-                outbox.written()
+                outbox.written(size, packets)
             else:
-                self._write_later(_Piece(data, outbox), count)
+                self._write_later(_Piece(data, outbox, size, packets), count)
         if self._idle is not None and not self._busy:
             self._idle.set()
 
@@ -165,6 +175,8 @@ class Wire:
             self._fail()
         finally:
             self._busy = False
+            if self._broken and piece.done is not None:
+                piece.done.set()  # who sends it hears that it cannot be
         self.pump()
 
     def _fail(self) -> None:
