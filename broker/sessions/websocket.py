@@ -91,6 +91,7 @@ class WebSocketTransport(trio.abc.Stream):
         self._pieces: Iterator[str | bytes | Passed] = self._splitter.feed(ahead)
         self._opened = Latch()
         self._owed = 0  # messages that trio-websocket owes us: nothing overtakes them
+        self._settled = False  # whether nobody takes what it owes any more
         self._paid: trio.Event | None = None  # for the reader, who waits for that
         self.too_large = False
         self._closing = trio.CancelScope()
@@ -181,6 +182,7 @@ class WebSocketTransport(trio.abc.Stream):
 
     def _settle_debts(self) -> None:
         self._owed = 0
+        self._settled = True
         if self._paid is not None:
             self._paid.set()
         self._opened.set()
@@ -231,7 +233,7 @@ class WebSocketTransport(trio.abc.Stream):
                 await self._paid.wait()
             for piece in self._pieces:
                 if isinstance(piece, Passed):
-                    self._owed += piece.ends_message
+                    self._owed += piece.ends_message and not self._settled
                     return piece.data
                 wait = self._receive(piece)
                 if wait is not None:
