@@ -14,8 +14,8 @@ from broker.sessions.session import Session
 class Worker:
     """Does `work()` when it is told to `begin`, and calls `done()` each time it is over.
 
-    `busy`: whether it works, or is about to; `task`: in which task it does. An idle one has a task
-    for a while at most, of which nobody can see anything.
+    `busy`: whether it works, or is about to; `task`: in which task it does. An idle one keeps its
+    task for a while, and with it the context variables. `done` does not call `begin`.
     """
 
     def __init__(
@@ -81,8 +81,6 @@ class Worker:
 
     async def _more(self) -> bool:
         """Wait until there is work again; False: there was none for long enough."""
-        if self.busy:  # `done` has told of more
-            return True
         self._waiting = trio.lowlevel.current_task()
         self._idlers.add(self)
         more: bool = await trio.lowlevel.wait_task_rescheduled(self._cancelled)
