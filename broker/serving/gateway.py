@@ -55,7 +55,8 @@ class Gateway:
         """Answer requests until the connection is over, or one becomes a websocket: return that."""
         http = HttpConnection(stream, peer, self._options)
         while not self._life.closing.is_set():
-            with self._life.idle():
+            request: Request | None = None
+            with self._life.idle():  # cancelled when the broker closes
                 request = await http.next_request()
             if request is None:
                 break

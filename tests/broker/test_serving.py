@@ -309,7 +309,7 @@ def test_it_runs_in_guest_mode() -> None:
 async def test_a_client_in_its_handshake_when_the_broker_closes_is_told_so() -> None:
     for steps in range(12):  # somewhere in here lies the handshake
         broker = Broker()
-        ours, theirs = trio.testing.memory_stream_pair()
+        ours, theirs = memory_stream_pair()
         with trio.fail_after(5):
             async with broker, trio.open_nursery() as nursery:
                 nursery.start_soon(broker.serve_stream, theirs)
@@ -335,7 +335,7 @@ async def test_a_client_in_its_first_poll_when_the_broker_closes_is_refused_or_t
 ) -> None:
     for steps in range(12):  # somewhere in here lies the handshake
         broker = Broker()
-        ours, theirs = trio.testing.memory_stream_pair()
+        ours, theirs = memory_stream_pair()
         start = trio.current_time()
         async with broker, trio.open_nursery() as nursery:
             nursery.start_soon(broker.serve_stream, theirs)
@@ -348,3 +348,21 @@ async def test_a_client_in_its_first_poll_when_the_broker_closes_is_refused_or_t
                 heard += bytes(piece)
         assert trio.current_time() == pytest.approx(start), steps  # it waited for nobody
         assert not heard or heard.startswith(b"HTTP/1.1 400") or b'"sid"' in heard
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+async def test_a_connection_without_a_request_goes_quietly_when_the_broker_closes(
+    requests: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker()
+    ours, theirs = memory_stream_pair()
+    async with broker, trio.open_nursery() as nursery:
+        nursery.start_soon(broker.serve_stream, theirs)
+        for _ in range(requests):
+            await ours.send_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+            while not (await ours.receive_some()).endswith(b"the endpoint is /socket.io/\n"):
+                pass
+        await wait_all_tasks_blocked()
+        await broker.close()
+        assert not await ours.receive_some()
+    assert not caplog.records
