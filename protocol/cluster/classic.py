@@ -8,7 +8,7 @@ and answers have a channel of the namespace each, and each node one for answers 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -30,11 +30,7 @@ class Classic:
     prefix: str = PREFIX
     answer_all: bool = False
     max_size: int = body.MAX_SIZE
-
-    @property
-    def is_sharded(self) -> bool:
-        """No."""
-        return False
+    is_sharded: ClassVar[bool] = False
 
     def wire(self, namespace: str, node: str) -> ClassicWire:
         """Return what a node speaks in a namespace."""

@@ -17,7 +17,7 @@ the name of a node's id there loses events; not here: the message says what it i
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -35,11 +35,7 @@ class Sharded:
     prefix: str = PREFIX
     mode: Mode = "dynamic"
     max_size: int = body.MAX_SIZE
-
-    @property
-    def is_sharded(self) -> bool:
-        """Yes."""
-        return True
+    is_sharded: ClassVar[bool] = True
 
     def wire(self, namespace: str, node: str) -> ShardedWire:
         """Return what a node speaks in a namespace."""
