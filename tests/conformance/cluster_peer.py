@@ -150,13 +150,11 @@ def only(envelopes: list[Envelope]) -> Message:
 
 
 @asynccontextmanager
-async def cluster_node(
-    name: FormatName, format_: Format, node: str = "atrio", **options: Any
-) -> AsyncIterator[ClusterNode]:
-    """Start a node of Node's with these options, and end it with the block."""
+async def node_process(script: str, *args: str) -> AsyncIterator[trio.Process]:
+    """Run a script of this folder in Node, with pipes, and end it with the block."""
     run = partial(
         trio.run_process,
-        ["node", str(HERE / "cluster_node.mjs"), name, json.dumps(options)],
+        ["node", str(HERE / script), *args],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -168,11 +166,20 @@ async def cluster_node(
         assert process.stdout is not None
         assert process.stderr is not None
         async with process.stdin, process.stdout, process.stderr:
-            peer = ClusterNode(process, format_, node)
-            await peer.do("nothing")
-            peer.uid = peer.listens[-1].split("#")[-2]
-            yield peer
+            yield process
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def cluster_node(
+    name: FormatName, format_: Format, node: str = "atrio", **options: Any
+) -> AsyncIterator[ClusterNode]:
+    """Start a node of Node's with these options, and end it with the block."""
+    async with node_process("cluster_node.mjs", name, json.dumps(options)) as process:
+        peer = ClusterNode(process, format_, node)
+        await peer.do("nothing")
+        peer.uid = peer.listens[-1].split("#")[-2]
+        yield peer
 
 
 @attrs.frozen

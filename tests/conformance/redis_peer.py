@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from itertools import count
 from typing import Any
 
 import trio
 
-from .cluster_peer import shown, with_bytes
-from .peers import HERE
+from .cluster_peer import node_process, shown, with_bytes
 from .real_clients import Running
 
 _DEADLINE = 10.0
@@ -101,22 +98,12 @@ class RedisNode:
 @asynccontextmanager
 async def redis_node(url: str, **options: Any) -> AsyncIterator[RedisNode]:
     """Start one with these options of Node's adapter, and end it with the block."""
-    run = partial(
-        trio.run_process,
-        ["node", str(HERE / "redis_node.mjs"), url, json.dumps(options)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    async with trio.open_nursery() as nursery:
-        process: trio.Process = await nursery.start(run)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        async with process.stdin, process.stdout, process.stderr:
-            node = RedisNode(process)
-            await node.ready()
-            nursery.start_soon(node.listen)
-            yield node
-            nursery.cancel_scope.cancel()
+    async with (
+        node_process("redis_node.mjs", url, json.dumps(options)) as process,
+        trio.open_nursery() as nursery,
+    ):
+        node = RedisNode(process)
+        await node.ready()
+        nursery.start_soon(node.listen)
+        yield node
+        nursery.cancel_scope.cancel()
